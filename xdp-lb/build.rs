@@ -1,0 +1,3 @@
+//! Embeds the eBPF object.
+
+fn main() {}

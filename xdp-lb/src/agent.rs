@@ -1,0 +1,1 @@
+//! The one loop: feeds events to control and carries out its commands. Decides nothing.

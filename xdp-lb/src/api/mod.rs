@@ -1,0 +1,1 @@
+//! What operators ask the agent: control socket and metrics. Never changes anything.

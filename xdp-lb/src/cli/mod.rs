@@ -1,0 +1,8 @@
+//! Command line: parses arguments, calls the library, prints. Decides nothing.
+
+use std::process::ExitCode;
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

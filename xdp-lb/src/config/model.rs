@@ -1,0 +1,227 @@
+//! What a valid configuration is. Only the validator builds these.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use xdp_lb_common::limits::MAX_TABLE_SIZE;
+
+/// A whole, consistent configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The agent and its data path.
+    pub agent: Agent,
+    /// Metrics, where wanted.
+    pub admin: Option<Admin>,
+    /// The services balanced; no two have the same address, port and protocol, nor the same name.
+    pub vips: Vec<Vip>,
+}
+
+/// `[agent]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Interfaces the XDP program is attached to; at least one, each named once.
+    pub interfaces: Vec<String>,
+    /// How it is attached.
+    pub xdp_mode: XdpMode,
+    /// Where the agent keeps its lock.
+    pub state_dir: PathBuf,
+    /// Where `status` and `explain` ask.
+    pub control_socket: PathBuf,
+    /// A folder in a BPF file system, where program and maps outlive the agent.
+    pub pin_dir: PathBuf,
+    /// Room for VIPs: 256 KiB each.
+    pub max_vips: u32,
+    /// Room for backends over all VIPs.
+    pub max_backends: u32,
+    /// Slots of each table.
+    pub table_size: TableSize,
+    /// Room for recorded flows: 8 bytes each, a power of two.
+    pub flow_entries: u32,
+    /// How long a recorded flow may be silent.
+    pub flow_idle: Duration,
+    /// Flows recorded per CPU and second.
+    pub flow_insert_limit: u32,
+    /// ICMP errors sent per CPU and second.
+    pub icmp_limit: u32,
+    /// Seed of the flow hash; equal on all balancers that shall agree.
+    pub hash_seed: u64,
+    /// Outer source addresses of IPv4 tunnels: host bits come from the flow hash.
+    pub tunnel_source_v4: Ipv4Net,
+    /// Outer source addresses of IPv6 tunnels: up to 32 host bits come from the flow hash.
+    pub tunnel_source_v6: Ipv6Net,
+}
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver, or not at all.
+    Native,
+    /// In the stack, for drivers without XDP.
+    Generic,
+    /// Native, else generic.
+    Auto,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port of `/metrics`.
+    pub listen: std::net::SocketAddr,
+}
+
+/// Slots in a table: a prime from 251 to 65537.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSize(u32);
+
+impl TableSize {
+    /// The largest, and the default.
+    pub const MAX: Self = Self(MAX_TABLE_SIZE);
+
+    /// A table of `slots` slots; `None` unless a prime from 251 to 65537.
+    pub fn new(slots: u32) -> Option<Self> {
+        let prime = slots >= 2 && (2..).take_while(|d| d * d <= slots).all(|d| !slots.is_multiple_of(d));
+        (prime && (251..=MAX_TABLE_SIZE).contains(&slots)).then_some(Self(slots))
+    }
+
+    /// The number of slots.
+    pub const fn slots(self) -> u32 {
+        self.0
+    }
+}
+
+/// `[[vip]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vip {
+    /// Unique.
+    pub name: String,
+    /// Where clients connect to.
+    pub address: IpAddr,
+    /// 0 = any port.
+    pub port: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// How packets reach the backends.
+    pub forward: Forward,
+    /// Whether every flow is recorded (UDP only; TCP flows are recorded where slots moved).
+    pub affinity: Affinity,
+    /// How long unrecorded connections of a moved slot keep going to where they were.
+    pub drain: Duration,
+    /// How backends are checked.
+    pub health: Health,
+    /// The servers; no two have the same name or the same address. May be empty.
+    pub backends: Vec<Backend>,
+}
+
+/// Transport protocol of a VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Protocol number 6.
+    Tcp,
+    /// Protocol number 17.
+    Udp,
+}
+
+impl Protocol {
+    /// The IP protocol number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+
+    /// As the configuration spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// How packets reach a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// MAC rewrite on the same segment. VIP and backends are of one address family.
+    L2,
+    /// IP in IP, any family in any.
+    Ipip,
+}
+
+impl Forward {
+    /// As the configuration spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::L2 => "l2",
+            Self::Ipip => "ipip",
+        }
+    }
+}
+
+/// Which flows of a UDP VIP stay with their backend when the table changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Each packet follows the table as it is.
+    None,
+    /// Every flow is recorded.
+    Flow,
+}
+
+/// `[vip.health]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What is asked.
+    pub kind: HealthKind,
+    /// Between two checks of one backend, while nothing changes; jittered by a tenth.
+    pub interval: Duration,
+    /// Between two checks while a backend is on its way up or down.
+    pub fast_interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Successes in a row that bring a backend up.
+    pub rise: u32,
+    /// Failures in a row that bring a backend down.
+    pub fall: u32,
+}
+
+/// What a health check asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthKind {
+    /// Nothing: the backend is up.
+    None,
+    /// A connection to `port`.
+    Tcp {
+        /// Port on the backend's own address.
+        port: u16,
+    },
+    /// `GET path`.
+    Http {
+        /// Port on the backend's own address.
+        port: u16,
+        /// Path and query.
+        path: String,
+        /// `Host` header.
+        host: String,
+        /// Status codes that count as healthy.
+        expect: std::ops::RangeInclusive<u16>,
+    },
+}
+
+/// `[[vip.backend]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Unique in the VIP.
+    pub name: String,
+    /// The server's own address, unique in the VIP.
+    pub address: IpAddr,
+    /// Share of new connections relative to the other backends. 0 takes none and lets old ones finish.
+    pub weight: Weight,
+    /// Takes no new connections, old ones finish.
+    pub drain: bool,
+}
+
+/// A configured weight: 0 to 65535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Weight(pub u16);

@@ -1,0 +1,37 @@
+//! The kernel side as the agent sees it: load, attach, pin, publish, read. The only users of aya.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use xdp_lb_common::ids::BackendId;
+
+use crate::control::{Command, Counters, InterfaceStatus, Sweep};
+
+/// What the agent's loop needs of the kernel. The real one holds BPF maps; tests use a fake.
+pub trait Datapath {
+    /// What can go wrong.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Carries out `WriteDirectory`, `WriteBackend`, `ClearBackend`, `PurgeFlows` and `WriteSlots`; other commands
+    /// are not for the data path and do nothing.
+    fn apply(&mut self, command: &Command) -> Result<(), Self::Error>;
+
+    /// Lets `elapsed` whole seconds pass on the data path's clock, by which recorded flows age.
+    fn advance_epoch(&mut self, elapsed: Duration);
+
+    /// Looks through the next part of the flow table, freeing expired places; every `parts` calls end a whole pass
+    /// and give its result.
+    fn sweep(&mut self, parts: u32, now: Instant) -> Option<Sweep>;
+
+    /// Totals over all CPUs.
+    fn counters(&mut self) -> Result<Counters, Self::Error>;
+
+    /// Flow hash of a connection from `client` to `vip`.
+    fn flow_hash(&self, client: SocketAddr, vip: SocketAddr, protocol: u8) -> u64;
+
+    /// Backend of the live recorded flow with this hash.
+    fn recorded(&self, flow_hash: u64) -> Option<BackendId>;
+
+    /// Where the program is attached and how.
+    fn interfaces(&self) -> Vec<InterfaceStatus>;
+}
