@@ -4,7 +4,22 @@
 //! [`packet::Packet`] and [`steer::Tables`] traits. No allocation, no standard library.
 #![cfg_attr(not(test), no_std)]
 
+pub mod answer;
+pub mod balance;
+pub mod budget;
+pub mod checksum;
+pub mod decap;
+pub mod flow;
 pub mod ids;
 pub mod limits;
 pub mod maps;
+pub mod packet;
+pub mod parse;
+pub mod reason;
+pub mod rewrite;
 pub mod slot;
+pub mod steer;
+pub mod wire;
+
+#[cfg(feature = "user")]
+mod pod;

@@ -29,10 +29,7 @@ impl Address {
     #[inline(always)]
     pub const fn from_v6(octets: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
-        Self([
-            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
-        ])
+        Self([u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])])
     }
 
     /// The sixteen bytes in network order.
@@ -131,10 +128,7 @@ impl DirectoryWord {
     /// A directory of `1 << log2_positions` positions in `half` 0 or 1 of the map.
     pub const fn new(seed: u32, log2_positions: u8, half: u8, any_port: bool) -> Self {
         Self(
-            seed as u64
-                | (log2_positions as u64) << 32
-                | ((half & 1) as u64) << 40
-                | (any_port as u64) << 41,
+            seed as u64 | (log2_positions as u64) << 32 | ((half & 1) as u64) << 40 | (any_port as u64) << 41,
         )
     }
 
@@ -211,14 +205,15 @@ pub struct Backend {
     pub egress: u32,
     /// Bytes of IP packet that the way to the backend takes, tunnel header included.
     pub mtu: u32,
-    /// Ones' complement sum over the outer IPv4 header with length, TOS and the hashed source bits left out,
-    /// as native words.
+    /// Ones' complement sum over the outer IPv4 header with length, TOS, protocol and the hashed source bits left
+    /// out, as native words.
     pub outer_sum: u32,
     /// Which bits of the last four bytes of the outer source are taken from the flow hash (network order, native).
     pub source_mask: u32,
     /// The VIP this backend belongs to.
     pub vip: u32,
-    /// Ethernet header, then the outer IP header with length, TOS, checksum and hashed source bits zero.
+    /// Ethernet header, then the outer IP header with what the packet decides left zero: length, TOS, protocol,
+    /// checksum, flow label and hashed source bits.
     pub head: [u64; HEAD_WORDS],
     /// The backend's own address: the tunnel's far end, or the next hop's owner in `l2`.
     pub address: Address,

@@ -1,5 +1,19 @@
 //! The kernel side as the agent sees it: load, attach, pin, publish, read. The only users of aya.
 
+mod adopt;
+pub mod directory;
+pub mod encode;
+mod flows;
+pub mod interface;
+mod kernel;
+pub mod link;
+mod mapping;
+pub mod maps;
+mod object;
+pub mod system;
+
+pub use kernel::{AttachError, Kernel, KernelError};
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,251 @@
+//! The whole forwarding decision: from a flow and the tables to a backend.
+//!
+//! The rule, per slot of the VIP's table (see [`crate::slot`]):
+//!
+//! - Stable: the slot's backend. No flow is looked up or recorded.
+//! - Tracked: a recorded flow follows its record. Without one, a packet that opens a connection goes to `current`, any
+//!   other belongs to a connection older than the move and goes to `base`; where the two differ, it is recorded so.
+//! - When it cannot be recorded (no room, or over the limit), it goes to `base`: the next packet, unrecorded as
+//!   well, then goes the same way.
+//! - A record that names a backend which is down does not count, nor does one of a closed connection for a packet
+//!   that opens one: both are overwritten.
+//!
+//! Together: a connection whose backend is not down keeps it, whatever happens to the table.
+
+use crate::flow::{Flow, Signal, bucket_of, slot_of, tag_of};
+use crate::ids::{BackendId, VipId};
+use crate::limits::BUCKET_WORDS;
+use crate::maps::{
+    Address, Backend, DirectoryEntry, DirectoryWord, FlowWord, Service, Settings, VIP_AFFINITY,
+};
+use crate::reason::Reason;
+use crate::slot::Slot;
+use crate::wire::ip_protocol;
+
+/// The maps, as the decision needs them.
+pub trait Tables {
+    /// One flow word where others may write it at the same time. (A type of the implementor's, since the kernel's
+    /// target has the instructions but not the methods of `AtomicU64`.)
+    type Place;
+
+    /// The settings in force.
+    fn settings(&self) -> Option<&Settings>;
+
+    /// The directory's entry at a position, counted over both halves.
+    fn directory(&self, position: u32) -> Option<&DirectoryEntry>;
+
+    /// A slot of a VIP's table.
+    fn slot(&self, vip: VipId, slot: u32) -> Option<Slot>;
+
+    /// A backend's entry.
+    fn backend(&self, backend: BackendId) -> Option<&Backend>;
+
+    /// A bucket of the flow table.
+    fn bucket(&self, bucket: u32) -> Option<&[Self::Place; BUCKET_WORDS]>;
+
+    /// The word at a place.
+    fn read(&self, place: &Self::Place) -> u64;
+
+    /// Makes `new` of the word at a place if it still is `old`.
+    fn exchange(&self, place: &Self::Place, old: u64, new: u64) -> bool;
+
+    /// Takes one from this CPU's budget for the current second; `false` when it is spent.
+    fn spend(&self, budget: BudgetKind, settings: &Settings) -> bool;
+}
+
+/// What is limited per CPU and second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetKind {
+    /// Flows recorded.
+    Insert = 0,
+    /// ICMP errors sent.
+    Icmp = 1,
+}
+
+impl BudgetKind {
+    /// How much of it the settings allow.
+    #[inline(always)]
+    pub const fn limit(self, settings: &Settings) -> u32 {
+        match self {
+            Self::Insert => settings.insert_limit,
+            Self::Icmp => settings.icmp_limit,
+        }
+    }
+}
+
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Steered<'a> {
+    /// The VIP it came for.
+    pub vip: VipId,
+    /// The backend it goes to.
+    pub id: BackendId,
+    /// That backend's entry.
+    pub backend: &'a Backend,
+    /// The flow hash.
+    pub hash: u64,
+    /// Whether it opens a flow.
+    pub new_flow: bool,
+    /// Whether it should have been recorded and could not.
+    pub unrecorded: bool,
+}
+
+/// Decides where the packet of a flow goes.
+#[inline(always)]
+pub fn steer<'a, T: Tables>(flow: &Flow, tables: &'a T) -> Result<Steered<'a>, Reason> {
+    let settings = tables.settings().ok_or(Reason::NoTable)?;
+    let vip = find_vip(flow, settings, tables).ok_or(Reason::NotVip)?;
+    let hash = flow.hash(settings.hash_seed);
+    let slot = tables.slot(vip.vip_id(), slot_of(hash, vip.table_size)).ok_or(Reason::NoTable)?;
+    let affinity = vip.flags & VIP_AFFINITY != 0;
+    let mut steered = if affinity || slot.is_tracked() && flow.protocol == ip_protocol::TCP {
+        track(flow, hash, slot, affinity, settings, tables)?
+    } else {
+        let id = slot.current().ok_or(Reason::NoBackend)?;
+        let backend = tables.backend(id).ok_or(Reason::NoTable)?;
+        let new_flow = matches!(flow.signal, Signal::Open);
+        Steered { vip: vip.vip_id(), id, backend, hash, new_flow, unrecorded: false }
+    };
+    steered.vip = vip.vip_id();
+    if steered.backend.is_usable() { Ok(steered) } else { Err(Reason::BackendDown) }
+}
+
+/// The directory's entry for a flow: by address, port and protocol, else by address and protocol with any port.
+#[inline(always)]
+fn find_vip<'a, T: Tables>(flow: &Flow, settings: &Settings, tables: &'a T) -> Option<&'a DirectoryEntry> {
+    let directory = DirectoryWord(settings.directory);
+    let exact = look_up(directory, flow.destination, flow.service(), tables);
+    if exact.is_some() || !directory.any_port() {
+        return exact;
+    }
+    look_up(directory, flow.destination, Service::from_wire(0, flow.protocol), tables)
+}
+
+/// Whether some VIP has this address.
+#[inline(always)]
+pub fn is_vip_address<T: Tables>(address: Address, tables: &T) -> bool {
+    let Some(settings) = tables.settings() else { return false };
+    look_up(DirectoryWord(settings.directory), address, Service::ADDRESS, tables).is_some()
+}
+
+#[inline(always)]
+fn look_up<T: Tables>(
+    directory: DirectoryWord,
+    address: Address,
+    service: Service,
+    tables: &T,
+) -> Option<&DirectoryEntry> {
+    let [first, second] = directory_positions(directory, address, service);
+    let matches = |entry: &&DirectoryEntry| entry.address == address && entry.service == service;
+    match tables.directory(first).filter(matches) {
+        None => tables.directory(second).filter(matches),
+        found => found,
+    }
+}
+
+/// The two positions at which a directory may hold a key, counted over both halves of the map.
+#[inline(always)]
+pub const fn directory_positions(directory: DirectoryWord, address: Address, service: Service) -> [u32; 2] {
+    let upper = (address.0[0] ^ directory.seed() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let lower = (address.0[1] ^ upper ^ (service.0 as u64) << 20).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let hash = (lower ^ lower >> 32).wrapping_mul(0xca5a_8263_9512_1157);
+    let bits = directory.log2_positions();
+    let mask = (1 << bits) - 1;
+    let half = directory.half() << bits;
+    [half | (hash >> 40) as u32 & mask, half | (hash >> 16) as u32 & mask]
+}
+
+/// A packet of a tracked slot: by its record, or by the slot and then recorded.
+#[inline(always)]
+fn track<'a, T: Tables>(
+    flow: &Flow,
+    hash: u64,
+    slot: Slot,
+    affinity: bool,
+    settings: &Settings,
+    tables: &'a T,
+) -> Result<Steered<'a>, Reason> {
+    let bucket = tables.bucket(bucket_of(hash, settings)).ok_or(Reason::NoTable)?;
+    let tag = tag_of(hash);
+    let epoch = settings.epoch as u16;
+    let opens = matches!(flow.signal, Signal::Open);
+    let record = find(bucket, tag, tables);
+    if let Some((place, word)) = record
+        && let Some(id) = word.backend()
+        && !(opens && word.is_closing())
+    {
+        let backend = tables.backend(id).ok_or(Reason::NoTable)?;
+        if backend.is_usable() {
+            refresh(place, word, id, epoch, flow.signal, tables);
+            return Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow: opens, unrecorded: false });
+        }
+    }
+
+    let current = slot.current().ok_or(Reason::NoBackend)?;
+    let base = slot.base().ok_or(Reason::NoBackend)?;
+    let new_flow = opens || affinity && matches!(flow.signal, Signal::Continue);
+    let wanted = if new_flow { current } else { base };
+    let wants_record = affinity || slot.is_moved() || record.is_some();
+    let recorded = if matches!(flow.signal, Signal::About) {
+        true
+    } else if let Some((place, word)) = record {
+        tables.exchange(place, word.0, FlowWord::new(tag, wanted, epoch, false).0)
+    } else if wants_record && tables.spend(BudgetKind::Insert, settings) {
+        insert(bucket, FlowWord::new(tag, wanted, epoch, false), settings, tables)
+    } else {
+        !wants_record
+    };
+    let id = if recorded || affinity { wanted } else { base };
+    let backend = tables.backend(id).ok_or(Reason::NoTable)?;
+    Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow, unrecorded: !recorded })
+}
+
+/// The place of the bucket that records a flow with this tag.
+#[inline(always)]
+fn find<'a, T: Tables>(
+    bucket: &'a [T::Place; BUCKET_WORDS],
+    tag: u32,
+    tables: &T,
+) -> Option<(&'a T::Place, FlowWord)> {
+    for place in bucket {
+        let word = FlowWord(tables.read(place));
+        if word.tag() == tag && word.backend().is_some() {
+            return Some((place, word));
+        }
+    }
+    None
+}
+
+/// Takes the first free or expired place; `false` when there is none.
+#[inline(always)]
+fn insert<T: Tables>(
+    bucket: &[T::Place; BUCKET_WORDS],
+    ours: FlowWord,
+    settings: &Settings,
+    tables: &T,
+) -> bool {
+    for place in bucket {
+        let word = FlowWord(tables.read(place));
+        if word.is_expired(settings) && tables.exchange(place, word.0, ours.0) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Notes that a recorded flow was seen, at most once a second, and that it is closing. Losing a race means that
+/// another CPU noted the same, or that the agent freed an expired place: the next packet records it again.
+#[inline(always)]
+fn refresh<T: Tables>(
+    place: &T::Place,
+    word: FlowWord,
+    backend: BackendId,
+    epoch: u16,
+    signal: Signal,
+    tables: &T,
+) {
+    let closing = word.is_closing() || matches!(signal, Signal::Close);
+    if word.epoch() != epoch || closing != word.is_closing() {
+        tables.exchange(place, word.0, FlowWord::new(word.tag(), backend, epoch, closing).0);
+    }
+}

@@ -1,0 +1,5 @@
+//! The programs' objects.
+
+/// The balancer's.
+pub(super) static BALANCER: &[u8] =
+    aya::include_bytes_aligned!("../../../target/ebpf/bpfel-unknown-none/release/balancer");
