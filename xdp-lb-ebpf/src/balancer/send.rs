@@ -1,7 +1,9 @@
 //! Puts a rewritten frame on the wire.
 
-use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_FRAG_NEEDED, bpf_fib_lookup, xdp_action};
-use aya_ebpf::helpers::generated::{bpf_fib_lookup as fib_lookup, bpf_redirect};
+use aya_ebpf::bindings::{
+    BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as bpf_fib_lookup_arguments, xdp_action,
+};
+use aya_ebpf::helpers::generated::{bpf_fib_lookup, bpf_redirect};
 use xdp_lb_common::balance::Forward;
 use xdp_lb_common::flow::Signal;
 use xdp_lb_common::packet::PacketMut;
@@ -10,8 +12,8 @@ use xdp_lb_ebpf::frame::Frame;
 
 use crate::count;
 
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
+const AF_INET: u64 = 2;
+const AF_INET6: u64 = 10;
 
 /// Sends the frame to its backend, by the next hop that the agent resolved or else by the kernel's routing table.
 #[inline(always)]
@@ -43,29 +45,42 @@ pub(crate) fn to_backend(frame: &mut Frame, forward: &Forward<'_>) -> u32 {
 /// Asks the kernel for the way to the backend and writes the MAC addresses it knows.
 #[inline(always)]
 fn route(frame: &mut Frame, forward: &Forward<'_>) -> Result<u32, Reason> {
-    // SAFETY: plain integers, all of which may be zero.
-    let mut query: bpf_fib_lookup = unsafe { core::mem::zeroed() };
-    query.ifindex = frame.ingress();
-    query.__bindgen_anon_1.tot_len = forward.ip_len as u16;
-    let address = forward.backend.address;
-    if address.is_v4() {
-        query.family = AF_INET;
-        query.__bindgen_anon_2.tos = forward.tos;
-        query.__bindgen_anon_4.ipv4_dst = address.v4_word();
-    } else {
-        query.family = AF_INET6;
-        let [a, b] = address.0;
-        query.__bindgen_anon_4.ipv6_dst = [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32];
-    }
-    // SAFETY: query is as long as told, and the context is the running program's.
-    let found =
-        unsafe { fib_lookup(frame.as_ptr().cast(), &mut query, size_of::<bpf_fib_lookup>() as i32, 0) };
+    let mut query = FibQuery::new(frame.ingress(), forward);
+    let length = size_of::<FibQuery>() as i32;
+    // SAFETY: the query is laid out as the helper wants it, and the context is the running program's.
+    let found = unsafe { bpf_fib_lookup(frame.as_ptr().cast(), (&raw mut query).cast(), length, 0) };
     match found as u32 {
-        0 => {}
+        BPF_FIB_LKUP_RET_SUCCESS => {}
         BPF_FIB_LKUP_RET_FRAG_NEEDED => return Err(Reason::TooBig),
         _ => return Err(Reason::NoNextHop),
     }
-    frame.store(0, query.dmac).ok_or(Reason::TruncatedEthernet)?;
-    frame.store(6, query.smac).ok_or(Reason::TruncatedEthernet)?;
-    Ok(query.ifindex)
+    let [_, second, .., vlan_and_source, source_and_destination] = query.0;
+    let source = vlan_and_source >> 32 | (source_and_destination & 0xffff) << 32;
+    let destination = source_and_destination >> 16;
+    frame.store(0, destination | source << 48).ok_or(Reason::TruncatedEthernet)?;
+    frame.store(8, (source >> 16) as u32).ok_or(Reason::TruncatedEthernet)?;
+    Ok(second as u32)
+}
+
+/// `struct bpf_fib_lookup` in whole words, since the verifier refuses the misaligned stack accesses that its fields
+/// are compiled to: family (byte 0), length (6), interface (8), TOS (12), source (16), destination (32), VLAN (48),
+/// source MAC address (52), destination MAC address (58).
+#[repr(C)]
+struct FibQuery([u64; 8]);
+
+const _: () = assert!(size_of::<FibQuery>() == size_of::<bpf_fib_lookup_arguments>());
+
+impl FibQuery {
+    #[inline(always)]
+    fn new(ingress: u32, forward: &Forward<'_>) -> Self {
+        let address = forward.backend.address;
+        let length = (forward.ip_len as u64) << 48;
+        let ingress = ingress as u64;
+        if address.is_v4() {
+            let tos = (forward.tos as u64) << 32;
+            Self([AF_INET | length, ingress | tos, 0, 0, address.v4_word() as u64, 0, 0, 0])
+        } else {
+            Self([AF_INET6 | length, ingress, 0, 0, address.0[0], address.0[1], 0, 0])
+        }
+    }
 }

@@ -122,11 +122,11 @@ pub(super) fn load(object: &[u8], agent: &Agent, folder: Option<&Path>) -> Resul
     }
     let mut ebpf = loader.load(object)?;
     let maps = Maps {
-        settings: mapped(&mut ebpf, names::SETTINGS, 1)?,
+        settings: mapped(&ebpf, names::SETTINGS, 1)?,
         directory: opened(&mut ebpf, names::DIRECTORY)?,
-        slots: mapped(&mut ebpf, names::SLOTS, sizes.vips)?,
-        backends: mapped(&mut ebpf, names::BACKENDS, sizes.backends)?,
-        flows: mapped(&mut ebpf, names::FLOWS, sizes.buckets)?,
+        slots: mapped(&ebpf, names::SLOTS, sizes.vips)?,
+        backends: mapped(&ebpf, names::BACKENDS, sizes.backends)?,
+        flows: mapped(&ebpf, names::FLOWS, sizes.buckets)?,
         vip_traffic: opened(&mut ebpf, names::VIP_TRAFFIC)?,
         backend_traffic: opened(&mut ebpf, names::BACKEND_TRAFFIC)?,
         reasons: opened(&mut ebpf, names::REASONS)?,
@@ -166,17 +166,15 @@ fn check_settings(maps: &Maps, agent: &Agent, path: &Path) -> Result<(), MapsErr
     mismatch("hash_seed", settings.hash_seed, agent.hash_seed)
 }
 
-fn take<'a>(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, MapsError> {
-    ebpf.take_map(name).ok_or(MapsError::Missing(name))
-}
-
-fn mapped<T: Pod>(ebpf: &mut Ebpf, name: &'static str, entries: u32) -> Result<Mapping<T>, MapsError> {
-    let Map::Array(data) = take(ebpf, name)? else { return Err(MapsError::Missing(name)) };
-    Mapping::new(&data, entries).map_err(|source| MapsError::Mapping { name, source })
+/// Maps a map and leaves it open, since the program is yet to be loaded with its descriptor.
+fn mapped<T: Pod>(ebpf: &Ebpf, name: &'static str, entries: u32) -> Result<Mapping<T>, MapsError> {
+    let Some(Map::Array(data)) = ebpf.map(name) else { return Err(MapsError::Missing(name)) };
+    Mapping::new(data, entries).map_err(|source| MapsError::Mapping { name, source })
 }
 
 fn opened<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, MapsError> {
-    take(ebpf, name)?.try_into().map_err(|source| MapsError::Map { name, source })
+    let map = ebpf.take_map(name).ok_or(MapsError::Missing(name))?;
+    map.try_into().map_err(|source| MapsError::Map { name, source })
 }
 
 impl Maps {
