@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{Config, DecapConfig, File, HealthKind, Vip};
+use crate::config::{Backend, Config, DecapConfig, File, HealthKind, LoadError, Vip};
 
 /// Checks a configuration file and touches nothing. Exit code 0: valid; 2: not, and every error is printed with
 /// its line.
@@ -23,13 +23,21 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 
 /// Prints a summary of the file at `path` and returns 0, or every error in it and returns 2.
 pub fn check(path: &Path) -> ExitCode {
-    let (stream, text, code): (&mut dyn std::io::Write, _, _) = match File::load(path) {
-        Ok(file) => (&mut std::io::stdout(), summary(path, &file), 0),
-        Err(error) => (&mut std::io::stderr(), format!("{error}\n"), 2),
-    };
-    // Nobody is left to tell when the reader has gone away.
-    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
-    ExitCode::from(code)
+    // Where writing fails the reader has gone away, and nobody is left to tell.
+    match verdict(path) {
+        Ok(summary) => {
+            let _ = std::io::stdout().write_all(summary.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn verdict(path: &Path) -> Result<String, LoadError> {
+    Ok(summary(path, &File::load(path)?))
 }
 
 fn summary(path: &Path, file: &File) -> String {
@@ -83,8 +91,7 @@ fn service(vip: &Vip) -> String {
 }
 
 fn shares(text: &mut String, vip: &Vip) {
-    let weight =
-        |backend: &crate::config::Backend| if backend.drain { 0 } else { u32::from(backend.weight.get()) };
+    let weight = |backend: &Backend| if backend.drain { 0 } else { u32::from(backend.weight.get()) };
     let total: u32 = vip.backends.iter().map(weight).sum();
     let longest = vip.backends.iter().map(|backend| backend.name.len()).max().unwrap_or_default();
     for backend in &vip.backends {
@@ -141,10 +148,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lb.toml");
         std::fs::write(&path, LB).unwrap();
-        let file = File::load(&path).unwrap();
+        let valid = format!("{} is valid: ", path.display());
         assert_eq!(
-            summary(Path::new("lb.toml"), &file),
-            "lb.toml is valid: 2 VIPs, 3 backends, on eth0, eth1\n\
+            verdict(&path).unwrap().strip_prefix(&valid).unwrap(),
+            "2 VIPs, 3 backends, on eth0, eth1\n\
              \x20 web: 203.0.113.10 port 80/tcp by ipip to 3 backends, checked by GET /healthz on port 80\n\
              \x20   web-1   10.0.0.11  weight 100 = 25.0 %\n\
              \x20   web-22  10.0.0.12  weight 300 = 75.0 %\n\
@@ -152,7 +159,6 @@ mod tests {
              \x20 dns: 2001:db8::53 any port/udp by l2 to 0 backends, not checked\n\
              note: vip \"dns\": no [[vip.backend]]: its packets are dropped and counted\n"
         );
-        assert_eq!(check(&path), ExitCode::SUCCESS);
     }
 
     #[test]
@@ -177,32 +183,33 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("any-name.toml");
         std::fs::write(&path, "[decap]\ninterfaces = [\"eth0\"]\naddresses = [\"10.0.0.11\"]").unwrap();
-        let file = File::load(&path).unwrap();
+        let valid = format!("{} is valid: ", path.display());
         assert_eq!(
-            summary(Path::new("decap.toml"), &file),
-            "decap.toml is valid: ends tunnels to 10.0.0.11 from 172.16.0.0/16, 100::/64 on eth0\n"
+            verdict(&path).unwrap().strip_prefix(&valid).unwrap(),
+            "ends tunnels to 10.0.0.11 from 172.16.0.0/16, 100::/64 on eth0\n"
         );
-        assert_eq!(check(&path), ExitCode::SUCCESS);
     }
 
     #[test]
-    fn what_is_wrong_or_unreadable_is_exit_code_2() {
+    fn what_is_wrong_or_unreadable_is_said_with_its_path() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing.toml");
-        assert_eq!(check(&missing), ExitCode::from(2));
-        let message = File::load(&missing).unwrap_err().to_string();
+        let message = verdict(&missing).unwrap_err().to_string();
         assert_eq!(
             message,
             format!("{}: cannot be read: No such file or directory (os error 2)", missing.display())
         );
-        for text in
-            [&b"[decap]"[..], b"", b"[agent]\n[decap]", b"not toml", b"[agent]\ninterfaces = [\"\xff\"]"]
-        {
-            let path = dir.path().join("bad.toml");
-            std::fs::write(&path, text).unwrap();
-            assert_eq!(check(&path), ExitCode::from(2), "{text:?}");
+        let bad = dir.path().join("bad.toml");
+        for (text, said) in [
+            (&b"[decap]"[..], ":1: decap.interfaces: missing: expected a list of 1 to 64 interface names"),
+            (b"", ":1: agent.interfaces: missing: expected a list of 1 to 64 interface names"),
+            (b"[agent]\n[decap]", ":2: decap: belongs to a backend's decap.toml, which `xdp-lb decap` reads"),
+            (b"not toml", ":1: not valid TOML at column 5"),
+            (b"[agent]\ninterfaces = [\"\xff\"]", ":2: not UTF-8 text: save the file as UTF-8"),
+        ] {
+            std::fs::write(&bad, text).unwrap();
+            let message = verdict(&bad).unwrap_err().to_string();
+            assert!(message.contains(&format!("{}{said}", bad.display())), "{message}");
         }
-        let message = File::load(&dir.path().join("bad.toml")).unwrap_err().to_string();
-        assert!(message.ends_with("bad.toml:2: not UTF-8 text: save the file as UTF-8"), "{message}");
     }
 }

@@ -153,7 +153,7 @@ pub(super) fn xdp_mode(section: &Section<'_>) -> Field<XdpMode> {
     let modes = &[("auto", XdpMode::Auto), ("native", XdpMode::Native), ("generic", XdpMode::Generic)];
     section.or(
         "xdp_mode",
-        one_of(modes, &[("offload", "no card that this program fits on is known")]),
+        one_of(modes, &[("offload", "this version does not run on the card itself")]),
         XdpMode::Auto,
     )
 }

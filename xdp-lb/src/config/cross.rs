@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::agent::RawAgent;
-use super::model::Forward;
+use super::model::{Forward, TableSize};
 use super::source::Source;
 use super::vip::{RawBackend, RawVip};
 
@@ -66,7 +66,7 @@ fn room(source: &Source<'_>, agent: &RawAgent, vips: &[RawVip]) {
         );
         source.report(&backend.place, message);
     }
-    let slots = agent.table_size.value.map(|size| size.slots());
+    let slots = agent.table_size.value.map(TableSize::slots);
     for vip in vips {
         if let (Some(slots), Some(backend)) = (slots, first_past(&vip.backends, slots)) {
             let message =

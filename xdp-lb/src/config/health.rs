@@ -119,7 +119,7 @@ impl Question {
         let why = match (service.protocol?, service.port?) {
             (Protocol::Tcp, 0) => "as the VIP takes any port (port = 0)",
             (Protocol::Tcp, port) => return Some(port),
-            (Protocol::Udp, _) => "as the VIP's own port is one of UDP",
+            (Protocol::Udp, _) => "as the VIP's own port is a UDP port",
         };
         section.missing("port", &format!("an integer from 1 to 65535, {why}, or kind = \"none\""));
         None
@@ -156,18 +156,14 @@ impl Timing {
             duration(SHORTEST_FAST_INTERVAL..=LONGEST_INTERVAL),
             (known / 4).max(SHORTEST_FAST_INTERVAL),
         );
-        let timeout =
-            section.or("timeout", duration(SHORTEST_TIMEOUT..=LONGEST_INTERVAL), TIMEOUT.min(known));
-        for field in [&fast_interval, &timeout] {
-            if field.value.is_some_and(|value| value > known) {
-                let message = format!("expected at most the interval, which is {}", shown(known));
-                section.source().report(&field.place, message);
-            }
+        if fast_interval.value.is_some_and(|fast| fast > known) {
+            let message = format!("expected at most the interval, which is {}", shown(known));
+            section.source().report(&fast_interval.place, message);
         }
         Self {
             interval,
             fast_interval: fast_interval.value,
-            timeout: timeout.value,
+            timeout: section.or("timeout", duration(SHORTEST_TIMEOUT..=LONGEST_TIMEOUT), TIMEOUT).value,
             rise: section.or("rise", integer(1..=100, ""), 2).value,
             fall: section.or("fall", integer(1..=100, ""), 3).value,
         }
@@ -191,3 +187,4 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(3_600);
 const SHORTEST_FAST_INTERVAL: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_secs(1);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -14,8 +14,10 @@ pub(super) struct Rule<'r, T> {
     /// What is allowed.
     pub expected: Cow<'r, str>,
     /// Reads it.
-    pub read: Box<dyn Fn(&DeValue<'_>) -> Result<T, Refusal> + 'r>,
+    pub read: Box<Read<'r, T>>,
 }
+
+type Read<'r, T> = dyn Fn(&DeValue<'_>) -> Result<T, Refusal> + 'r;
 
 /// Why a value was not taken.
 pub(super) enum Refusal {
@@ -51,23 +53,20 @@ impl<'r, T> Rule<'r, T> {
 /// An integer in `range`; `meaning` is appended to what is expected.
 pub(super) fn integer(range: RangeInclusive<u32>, meaning: &str) -> Rule<'static, u32> {
     let expected = format!("an integer from {} to {}{meaning}", range.start(), range.end());
-    Rule::new(expected, move |value| match value {
-        DeValue::Integer(number) => unsigned(number)
-            .and_then(|n| u32::try_from(n).ok())
-            .filter(|n| range.contains(n))
-            .ok_or(Refusal::Unexpected),
-        DeValue::String(text) if text.trim().parse::<i64>().is_ok() => {
-            Err(Refusal::Hint("write it without quotes".into()))
-        }
-        _ => Err(Refusal::Unexpected),
-    })
+    integer_as(expected, move |number| range.contains(&number).then_some(number))
 }
 
 /// An integer that `accept` takes further.
-pub(super) fn integer_as<T>(expected: &str, accept: impl Fn(u32) -> Option<T> + 'static) -> Rule<'_, T> {
+pub(super) fn integer_as<'r, T>(
+    expected: impl Into<Cow<'r, str>>,
+    accept: impl Fn(u32) -> Option<T> + 'r,
+) -> Rule<'r, T> {
     Rule::new(expected, move |value| match value {
         DeValue::Integer(number) => {
             unsigned(number).and_then(|n| u32::try_from(n).ok()).and_then(&accept).ok_or(Refusal::Unexpected)
+        }
+        DeValue::String(text) if text.trim().parse::<i64>().is_ok() => {
+            Err(Refusal::Hint("write it without quotes".into()))
         }
         _ => Err(Refusal::Unexpected),
     })

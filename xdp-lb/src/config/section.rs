@@ -39,13 +39,15 @@ pub(super) struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     place: Place,
     separator: &'static str,
+    /// What should be this table is something else, which is reported already.
+    is_wrong: bool,
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
     pub(super) fn root(source: &'a Source<'a>, table: &'a DeTable<'a>, schema: &'static Schema) -> Self {
         let place = Place { offset: 0, subject: String::new() };
-        Self { source, schema, table: Some(table), place, separator: "" }.with_known_keys()
+        Self { source, schema, table: Some(table), place, separator: "", is_wrong: false }.with_known_keys()
     }
 
     /// Where the table begins.
@@ -74,7 +76,9 @@ impl<'a> Section<'a> {
 
     /// Reports that a key is not there.
     pub(super) fn missing(&self, key: &str, expected: &str) {
-        self.source.report(&self.key_place(key), format!("missing: expected {expected}"));
+        if !self.is_wrong {
+            self.source.report(&self.key_place(key), format!("missing: expected {expected}"));
+        }
     }
 
     /// Reports a key that is there, and has no effect beside what another says.
@@ -131,7 +135,10 @@ impl<'a> Section<'a> {
                     section.table = Some(table);
                     return section.with_known_keys();
                 }
-                _ => self.source.report(&place, format!("expected a table, written {}", schema.header)),
+                _ => {
+                    section.is_wrong = true;
+                    self.source.report(&place, format!("expected a table, written {}", schema.header));
+                }
             }
         }
         section
@@ -227,7 +234,7 @@ impl Schema {
         }
         match similar(key, self.keys.iter().copied()) {
             Some(meant) => format!("unknown key: did you mean `{meant}`?"),
-            None => format!("unknown key: expected {}", listed(self.keys, |key| key.to_string())),
+            None => format!("unknown key: expected {}", listed(self.keys, ToString::to_string)),
         }
     }
 }

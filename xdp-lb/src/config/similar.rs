@@ -2,7 +2,7 @@
 
 /// The candidate that `word` most likely was meant to be, if any is near enough.
 pub(super) fn similar<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let word: Vec<char> = word.chars().take(64).collect();
+    let word: Vec<char> = word.chars().take(64).map(|c| c.to_ascii_lowercase()).collect();
     candidates
         .into_iter()
         .map(|candidate| (distance(&word, &candidate.chars().collect::<Vec<_>>()), candidate))
@@ -44,7 +44,7 @@ mod tests {
             ("wieght", Some("weight")),
             ("weights", Some("weight")),
             ("adress", Some("address")),
-            ("Name", Some("name")),
+            ("NAME", Some("name")),
             ("prt", Some("port")),
             ("", None),
             ("colour", None),

@@ -103,12 +103,32 @@ impl<'a> Source<'a> {
             let line = self.line(span.start);
             if line != last_line {
                 let start = self.line_starts.get(line - 1).copied().unwrap_or_default();
-                let column = self.text.get(start..span.start).map_or(0, |before| before.chars().count()) + 1;
-                let message = format!("not valid TOML at column {column}: {}", error.message());
-                self.report(&Place { offset: span.start, subject: String::new() }, message);
+                let before = self.text.get(start..span.start).unwrap_or_default();
+                let after =
+                    self.text.get(span.start..).unwrap_or_default().lines().next().unwrap_or_default();
+                let (column, what) = (before.chars().count() + 1, in_words(error.message(), after));
+                let place = Place { offset: span.start, subject: String::new() };
+                self.report(&place, format!("not valid TOML at column {column}: {what}"));
             }
             last_line = line;
         }
         broken
     }
+}
+
+/// A syntax error, with the mend of the two mistakes made most.
+fn in_words(message: &str, rest_of_line: &str) -> String {
+    if message.starts_with("string values must be quoted") {
+        let value = rest_of_line.split('#').next().unwrap_or_default();
+        return if value.trim().is_empty() {
+            "a value is missing"
+        } else {
+            "write words, durations and addresses in quotes"
+        }
+        .to_owned();
+    }
+    if message.starts_with("invalid float") || message.starts_with("invalid integer") {
+        return "this is no number, write words, durations and addresses in quotes".to_owned();
+    }
+    message.to_owned()
 }
