@@ -1,5 +1,7 @@
 //! Command line: parses arguments, calls the library, prints. Decides nothing.
 
+pub mod check;
+
 use std::process::ExitCode;
 
 /// Runs the command that the arguments name.

@@ -1,13 +1,13 @@
-//! What a valid configuration is. Only the validator builds these.
+//! What a valid configuration is. Only the validator builds these: the private fields keep others from it.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use xdp_lb_common::limits::MAX_TABLE_SIZE;
 
-/// A whole, consistent configuration.
+/// A whole, consistent configuration. Made by [`Config::from_toml`] and [`Config::load`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The agent and its data path.
@@ -16,10 +16,16 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The services balanced; no two have the same address, port and protocol, nor the same name.
     pub vips: Vec<Vip>,
+    pub(super) valid: Valid,
 }
+
+/// Proof that the validator was here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Valid;
 
 /// `[agent]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Agent {
     /// Interfaces the XDP program is attached to; at least one, each named once.
     pub interfaces: Vec<String>,
@@ -66,6 +72,7 @@ pub enum XdpMode {
 
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Admin {
     /// Address and port of `/metrics`.
     pub listen: std::net::SocketAddr,
@@ -93,6 +100,7 @@ impl TableSize {
 
 /// `[[vip]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Vip {
     /// Unique.
     pub name: String,
@@ -171,6 +179,7 @@ pub enum Affinity {
 
 /// `[vip.health]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Health {
     /// What is asked.
     pub kind: HealthKind,
@@ -211,6 +220,7 @@ pub enum HealthKind {
 
 /// `[[vip.backend]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backend {
     /// Unique in the VIP.
     pub name: String,
@@ -224,4 +234,36 @@ pub struct Backend {
 
 /// A configured weight: 0 to 65535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Weight(pub u16);
+pub struct Weight(u16);
+
+impl Weight {
+    /// What a backend has unless told otherwise.
+    pub const DEFAULT: Self = Self(100);
+
+    /// `None` above 65535.
+    pub fn new(weight: u32) -> Option<Self> {
+        u16::try_from(weight).ok().map(Self)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// The backend's side, `xdp-lb decap`. Made by [`DecapConfig::from_toml`] and [`DecapConfig::load`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecapConfig {
+    /// Interfaces the XDP program is attached to; at least one, each named once.
+    pub interfaces: Vec<String>,
+    /// How it is attached.
+    pub xdp_mode: XdpMode,
+    /// A folder in a BPF file system, where the program outlives the command.
+    pub pin_dir: PathBuf,
+    /// This backend's own addresses, at which tunnels end: 1 to 16, each named once.
+    pub addresses: Vec<IpAddr>,
+    /// Outer source addresses that are accepted: 1 to 16 prefixes, each named once, at least one of the family of
+    /// each address.
+    pub sources: Vec<IpNet>,
+    pub(super) valid: Valid,
+}

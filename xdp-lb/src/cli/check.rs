@@ -1,0 +1,215 @@
+//! `xdp-lb check`: whether a configuration is valid, and what it says.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config::{Backend, Config, DecapConfig, File, HealthKind, LoadError, Vip};
+
+/// Checks a configuration file and touches nothing. Exit code 0: valid; 2: not, and every error is printed with
+/// its line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// A balancer's lb.toml, or a backend's decap.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &CheckArgs) -> ExitCode {
+    check(&args.config)
+}
+
+/// Prints a summary of the file at `path` and returns 0, or every error in it and returns 2.
+pub fn check(path: &Path) -> ExitCode {
+    // Where writing fails the reader has gone away, and nobody is left to tell.
+    match verdict(path) {
+        Ok(summary) => {
+            let _ = std::io::stdout().write_all(summary.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn verdict(path: &Path) -> Result<String, LoadError> {
+    Ok(summary(path, &File::load(path)?))
+}
+
+fn summary(path: &Path, file: &File) -> String {
+    let mut text = format!("{} is valid: ", path.display());
+    match file {
+        File::Balancer(config) => balancer(&mut text, config),
+        File::Backend(config) => backend(&mut text, config),
+    }
+    text
+}
+
+/// Backends up to which each has its own line: then the summary fits on a screen.
+const BACKENDS_SHOWN: usize = 16;
+
+/// VIPs that have a line.
+const VIPS_SHOWN: usize = 20;
+
+fn balancer(text: &mut String, config: &Config) {
+    let backends: usize = config.vips.iter().map(|vip| vip.backends.len()).sum();
+    let (vips, interfaces) = (counted(config.vips.len(), "VIP"), config.agent.interfaces.join(", "));
+    let _ = writeln!(text, "{vips}, {}, on {interfaces}", counted(backends, "backend"));
+    for vip in config.vips.iter().take(VIPS_SHOWN) {
+        let _ = writeln!(text, "  {}", service(vip));
+        if backends <= BACKENDS_SHOWN {
+            shares(text, vip);
+        }
+    }
+    if config.vips.len() > VIPS_SHOWN {
+        let _ = writeln!(text, "  and {} more", config.vips.len() - VIPS_SHOWN);
+    }
+    for note in config.notes() {
+        let _ = writeln!(text, "note: {note}");
+    }
+}
+
+fn service(vip: &Vip) -> String {
+    let port = if vip.port == 0 { "any port".to_owned() } else { format!("port {}", vip.port) };
+    let health = match &vip.health.kind {
+        HealthKind::None => "not checked".to_owned(),
+        HealthKind::Tcp { port } => format!("checked by TCP on port {port}"),
+        HealthKind::Http { port, path, .. } => format!("checked by GET {path} on port {port}"),
+    };
+    format!(
+        "{}: {} {port}/{} by {} to {}, {health}",
+        vip.name,
+        vip.address,
+        vip.protocol.name(),
+        vip.forward.name(),
+        counted(vip.backends.len(), "backend")
+    )
+}
+
+fn shares(text: &mut String, vip: &Vip) {
+    let weight = |backend: &Backend| if backend.drain { 0 } else { u32::from(backend.weight.get()) };
+    let total: u32 = vip.backends.iter().map(weight).sum();
+    let longest = vip.backends.iter().map(|backend| backend.name.len()).max().unwrap_or_default();
+    for backend in &vip.backends {
+        let share = f64::from(weight(backend)) * 100.0 / f64::from(total.max(1));
+        let drains = if backend.drain { ", drains" } else { "" };
+        let (name, address, weight) = (&backend.name, backend.address, backend.weight.get());
+        let _ = writeln!(text, "    {name:longest$}  {address}  weight {weight} = {share:.1} %{drains}");
+    }
+}
+
+fn backend(text: &mut String, config: &DecapConfig) {
+    let list = |items: Vec<String>| items.join(", ");
+    let _ = writeln!(
+        text,
+        "ends tunnels to {} from {} on {}",
+        list(config.addresses.iter().map(ToString::to_string).collect()),
+        list(config.sources.iter().map(ToString::to_string).collect()),
+        config.interfaces.join(", ")
+    );
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LB: &str = r#"
+        [agent]
+        interfaces = ["eth0", "eth1"]
+        [[vip]]
+        name = "web"
+        address = "203.0.113.10"
+        port = 80
+        forward = "ipip"
+        health = { kind = "http", path = "/healthz" }
+        backend = [
+            { name = "web-1", address = "10.0.0.11" },
+            { name = "web-22", address = "10.0.0.12", weight = 300 },
+            { name = "web-3", address = "10.0.0.13", drain = true },
+        ]
+        [[vip]]
+        name = "dns"
+        address = "2001:db8::53"
+        port = 0
+        protocol = "udp"
+        forward = "l2"
+    "#;
+
+    #[test]
+    fn a_valid_file_is_summed_up_on_a_screen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lb.toml");
+        std::fs::write(&path, LB).unwrap();
+        let valid = format!("{} is valid: ", path.display());
+        assert_eq!(
+            verdict(&path).unwrap().strip_prefix(&valid).unwrap(),
+            "2 VIPs, 3 backends, on eth0, eth1\n\
+             \x20 web: 203.0.113.10 port 80/tcp by ipip to 3 backends, checked by GET /healthz on port 80\n\
+             \x20   web-1   10.0.0.11  weight 100 = 25.0 %\n\
+             \x20   web-22  10.0.0.12  weight 300 = 75.0 %\n\
+             \x20   web-3   10.0.0.13  weight 100 = 0.0 %, drains\n\
+             \x20 dns: 2001:db8::53 any port/udp by l2 to 0 backends, not checked\n\
+             note: vip \"dns\": no [[vip.backend]]: its packets are dropped and counted\n"
+        );
+    }
+
+    #[test]
+    fn a_large_file_still_fits_on_a_screen() {
+        let vips: String = (0..64)
+            .map(|i| {
+                format!(
+                    "[[vip]]\nname = \"v{i}\"\naddress = \"10.1.0.{}\"\nport = 1\nforward = \"ipip\"\n",
+                    i + 1
+                ) + &format!("backend = [{{ name = \"b\", address = \"10.2.0.{}\" }}]\n", i + 1)
+            })
+            .collect();
+        let text = format!("[agent]\ninterfaces = [\"eth0\"]\n{vips}");
+        let config = Config::from_toml(&text, Path::new("lb.toml")).unwrap();
+        let summary = summary(Path::new("lb.toml"), &File::Balancer(Box::new(config)));
+        assert_eq!(summary.lines().count(), 1 + VIPS_SHOWN + 1, "{summary}");
+        assert!(summary.ends_with("  and 44 more\n"), "{summary}");
+    }
+
+    #[test]
+    fn a_backends_file_is_told_by_its_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("any-name.toml");
+        std::fs::write(&path, "[decap]\ninterfaces = [\"eth0\"]\naddresses = [\"10.0.0.11\"]").unwrap();
+        let valid = format!("{} is valid: ", path.display());
+        assert_eq!(
+            verdict(&path).unwrap().strip_prefix(&valid).unwrap(),
+            "ends tunnels to 10.0.0.11 from 172.16.0.0/16, 100::/64 on eth0\n"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_or_unreadable_is_said_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing.toml");
+        let message = verdict(&missing).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!("{}: cannot be read: No such file or directory (os error 2)", missing.display())
+        );
+        let bad = dir.path().join("bad.toml");
+        for (text, said) in [
+            (&b"[decap]"[..], ":1: decap.interfaces: missing: expected a list of 1 to 64 interface names"),
+            (b"", ":1: agent.interfaces: missing: expected a list of 1 to 64 interface names"),
+            (b"[agent]\n[decap]", ":2: decap: belongs to a backend's decap.toml, which `xdp-lb decap` reads"),
+            (b"not toml", ":1: not valid TOML at column 5"),
+            (b"[agent]\ninterfaces = [\"\xff\"]", ":2: not UTF-8 text: save the file as UTF-8"),
+        ] {
+            std::fs::write(&bad, text).unwrap();
+            let message = verdict(&bad).unwrap_err().to_string();
+            assert!(message.contains(&format!("{}{said}", bad.display())), "{message}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The reference in words is complete and its examples are valid.
+
+use std::path::Path;
+
+use super::super::section::Schema;
+use super::super::{Config, DecapConfig, agent, decap, health, load, vip};
+
+const REFERENCE: &str = include_str!("../reference.md");
+
+/// The `index`th example.
+pub(super) fn example(index: usize) -> &'static str {
+    let (example, _) = REFERENCE.split("```toml\n").nth(index + 1).unwrap().split_once("```").unwrap();
+    example
+}
+
+/// The section of the reference under a table's header.
+fn section(header: &str) -> &'static str {
+    let (_, from) =
+        REFERENCE.split_once(&format!("\n### `{header}`\n")).unwrap_or_else(|| panic!("no {header}"));
+    let end = ["\n## ", "\n### "].iter().filter_map(|header| from.find(header)).min();
+    &from[..end.unwrap_or(from.len())]
+}
+
+fn keys_in_table(header: &str) -> Vec<&'static str> {
+    let rows = section(header).lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| row.split_once('`').unwrap().0).collect()
+}
+
+#[test]
+fn every_key_that_is_read_is_in_the_reference_and_no_other() {
+    let tables: [(&Schema, &[&str]); 6] = [
+        (&agent::AGENT, &[]),
+        (&agent::ADMIN, &[]),
+        (&vip::VIP, &["health", "backend"]),
+        (&health::HEALTH, &[]),
+        (&vip::BACKEND, &[]),
+        (&decap::DECAP, &[]),
+    ];
+    for (schema, tables_inside) in tables {
+        let mut read: Vec<&str> =
+            schema.keys.iter().copied().filter(|key| !tables_inside.contains(key)).collect();
+        let mut written = keys_in_table(schema.header);
+        read.sort_unstable();
+        written.sort_unstable();
+        assert_eq!(written, read, "{}", schema.header);
+    }
+    for file in [&load::FILE, &decap::FILE] {
+        for key in file.keys {
+            assert!(REFERENCE.contains(&format!("[{key}]")), "{key}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_are_valid() {
+    let config =
+        Config::from_toml(example(0), Path::new("lb.toml")).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.vips.iter().map(|vip| vip.backends.len()).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(config.notes(), [""; 0]);
+    DecapConfig::from_toml(example(1), Path::new("decap.toml")).unwrap_or_else(|errors| panic!("{errors}"));
+}
