@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod balance;
+pub mod bench;
 pub mod budget;
 pub mod checksum;
 pub mod decap;

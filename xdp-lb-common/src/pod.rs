@@ -1,5 +1,6 @@
 //! Map values that aya may copy between kernel and agent.
 
+use crate::bench::BenchSettings;
 use crate::decap::DecapSettings;
 use crate::maps::{Backend, Bucket, Budget, DirectoryEntry, Settings, Traffic};
 
@@ -17,3 +18,5 @@ unsafe impl aya::Pod for Traffic {}
 unsafe impl aya::Pod for Budget {}
 // SAFETY: as above.
 unsafe impl aya::Pod for DecapSettings {}
+// SAFETY: as above.
+unsafe impl aya::Pod for BenchSettings {}
