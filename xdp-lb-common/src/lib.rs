@@ -4,6 +4,7 @@
 //! [`packet::Packet`] and [`steer::Tables`] traits. No allocation, no standard library.
 #![cfg_attr(not(test), no_std)]
 
+pub mod flow;
 pub mod ids;
 pub mod limits;
 pub mod maps;
