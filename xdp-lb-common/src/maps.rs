@@ -29,7 +29,10 @@ impl Address {
     #[inline(always)]
     pub const fn from_v6(octets: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
-        Self([u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])])
+        Self([
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+        ])
     }
 
     /// The sixteen bytes in network order.
@@ -128,7 +131,10 @@ impl DirectoryWord {
     /// A directory of `1 << log2_positions` positions in `half` 0 or 1 of the map.
     pub const fn new(seed: u32, log2_positions: u8, half: u8, any_port: bool) -> Self {
         Self(
-            seed as u64 | (log2_positions as u64) << 32 | ((half & 1) as u64) << 40 | (any_port as u64) << 41,
+            seed as u64
+                | (log2_positions as u64) << 32
+                | ((half & 1) as u64) << 40
+                | (any_port as u64) << 41,
         )
     }
 

@@ -152,7 +152,7 @@ impl Check {
             self.condition = Condition::Up;
             self.due = None;
         } else if self.outstanding.is_none() {
-            self.due = Some(now + self.spec.fast_interval.mul_f64(rng.unit()));
+            self.due = now.checked_add(self.spec.fast_interval.mul_f64(rng.unit()));
         }
     }
 

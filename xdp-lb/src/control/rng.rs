@@ -23,7 +23,7 @@ impl Rng {
 
     /// `duration` longer or shorter by up to a tenth.
     pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
-        duration.mul_f64(0.9 + 0.2 * self.unit())
+        Duration::try_from_secs_f64(duration.as_secs_f64() * (0.9 + 0.2 * self.unit())).unwrap_or(duration)
     }
 }
 
