@@ -1,7 +1,7 @@
 //! Pure policy: events in, commands out, `now` as an argument. No clock, no socket, no map.
 //!
-//! What it decides: whether a backend is up ([`health`]), what it is worth ([`weights`]), which backend each slot should
-//! lead to ([`maglev`]), how slots get there without breaking a connection ([`table`], [`settle`]), and when a backend
+//! What it decides: whether a backend is up (`health`), what it is worth (`weights`), which backend each slot should
+//! lead to (`maglev`), how slots get there without breaking a connection (`table`, `settle`), and when a backend
 //! that left may be forgotten. Commands are to be carried out in their order: it keeps connections whole.
 
 mod adopt;
@@ -29,6 +29,7 @@ mod vip;
 mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
@@ -198,7 +199,7 @@ impl Control {
         }
     }
 
-    fn next_hop(&mut self, address: std::net::IpAddr, hop: Result<NextHop, String>, out: &mut Vec<Command>) {
+    fn next_hop(&mut self, address: IpAddr, hop: Result<NextHop, String>, out: &mut Vec<Command>) {
         let problem = hop.as_ref().err().cloned();
         let Some((before, users)) = self.hops.learn(address, hop) else { return };
         for id in users {

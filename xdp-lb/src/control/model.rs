@@ -1,28 +1,28 @@
-//! DESIGN section 4's invariant under random histories: a small kernel that obeys control's commands, clients whose
+//! The forwarding invariant under random histories: a small kernel that obeys control's commands, clients whose
 //! connections live through it, and an operator who changes things.
 //!
 //! A live connection whose server has not failed never changes backend, with the flow table full, inserts refused, and
 //! the agent killed between any two commands.
 
-use std::collections::{BTreeMap, HashMap};
+mod kernel;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use xdp_lb_common::flow::slot_of;
-use xdp_lb_common::ids::{BackendId, VipId};
+use xdp_lb_common::ids::BackendId;
 use xdp_lb_common::maps::Traffic;
-use xdp_lb_common::slot::Slot;
 
 use super::fixtures::{address, backend, config, health, start, vip};
 use super::rng::Rng;
 use super::vip::{Key, key_of};
-use super::{Adopted, BackendRecord, Command, Control, Counters, Event, Sweep, VipRecord};
+use super::{Adopted, BackendRecord, Command, Control, Counters, Event, Sweep};
 use crate::config::{Config, Health, Weight};
+use kernel::Kernel;
 
 const DRAIN: u64 = 10;
-const IDLE: u64 = 25;
-const CLOSING: u64 = 2;
 const SERVERS: u8 = 6;
 const VIPS: usize = 2;
 
@@ -73,118 +73,7 @@ proptest! {
         for step in steps {
             world.step(step);
         }
-        world.wait(3 * IDLE);
-    }
-}
-
-/// Recorded flow.
-#[derive(Clone, Copy, Debug)]
-struct Word {
-    backend: BackendId,
-    closing: bool,
-    seen: u64,
-}
-
-impl Word {
-    fn is_expired(&self, now: u64) -> bool {
-        now - self.seen > if self.closing { CLOSING } else { IDLE }
-    }
-}
-
-/// What the data path holds and does.
-#[derive(Debug, Default)]
-struct Kernel {
-    directory: Vec<VipRecord>,
-    backends: BTreeMap<BackendId, BackendRecord>,
-    tables: BTreeMap<VipId, Vec<Slot>>,
-    words: HashMap<u64, Word>,
-    unrecorded: BTreeMap<VipId, u64>,
-    room: usize,
-}
-
-impl Kernel {
-    fn apply(&mut self, command: &Command, table_size: u32) {
-        match command {
-            Command::WriteDirectory(directory) => self.directory.clone_from(directory),
-            Command::WriteBackend(record) => {
-                let id = record.backend;
-                let same = self
-                    .backends
-                    .get(&id)
-                    .is_some_and(|old| (old.vip, old.address) == (record.vip, record.address));
-                if !same {
-                    assert!(!self.backends.contains_key(&id), "{record:?} takes the place of another");
-                    assert!(
-                        self.words.values().all(|word| word.backend != id),
-                        "a flow refers to reused {id:?}"
-                    );
-                }
-                self.backends.insert(id, record.clone());
-            }
-            Command::ClearBackend(id) => {
-                assert!(
-                    self.words.values().all(|word| word.backend != *id),
-                    "a flow refers to cleared {id:?}"
-                );
-                self.backends.remove(id);
-            }
-            Command::PurgeFlows(id) => self.words.retain(|_, word| word.backend != *id),
-            Command::WriteSlots { vip, changes } => {
-                assert!(changes.is_sorted_by_key(|(position, _)| *position) && !changes.is_empty());
-                let table = self.tables.entry(*vip).or_insert_with(|| vec![Slot::EMPTY; table_size as usize]);
-                for &(position, slot) in changes {
-                    let old = std::mem::replace(&mut table[position as usize], slot);
-                    assert_ne!(old, slot, "only changed slots are written");
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn is_usable(&self, id: BackendId, vip: VipId) -> bool {
-        self.backends.get(&id).is_some_and(|record| !record.down && record.vip == vip)
-    }
-
-    /// Where the packet goes.
-    fn packet(&mut self, key: Key, hash: u64, syn: bool, refuse: bool, now: u64) -> Option<BackendId> {
-        let found = self.directory.iter().find(|v| (v.address, v.port, v.protocol) == key)?;
-        let (vip, size) = (found.vip, found.table_size);
-        let slot = self.tables.get(&vip)?[slot_of(hash, size) as usize];
-        if !slot.is_tracked() {
-            return slot.current();
-        }
-        let word = self.words.get(&hash).copied().filter(|word| !word.is_expired(now));
-        if let Some(word) = word.filter(|word| self.is_usable(word.backend, vip) && !(syn && word.closing)) {
-            self.words.insert(hash, Word { seen: now, ..word });
-            return Some(word.backend);
-        }
-        let target = if syn { slot.current() } else { slot.base() }?;
-        if !slot.is_moved() && word.is_none() {
-            return Some(target);
-        }
-        if self.words.len() >= self.room {
-            self.words.retain(|_, word| !word.is_expired(now));
-        }
-        if word.is_none() && (refuse || self.words.len() >= self.room) {
-            *self.unrecorded.entry(vip).or_default() += 1;
-            return slot.base();
-        }
-        self.words.insert(hash, Word { backend: target, closing: false, seen: now });
-        Some(target)
-    }
-
-    /// Once everything ordered together is carried out.
-    fn check(&self) {
-        for vip in &self.directory {
-            for (position, slot) in self.tables.get(&vip.vip).into_iter().flatten().enumerate() {
-                for id in [slot.base(), slot.current()].into_iter().flatten() {
-                    assert!(
-                        self.is_usable(id, vip.vip),
-                        "slot {position} of {vip:?} names {id:?}, which is not usable"
-                    );
-                }
-            }
-        }
+        world.wait(80);
     }
 }
 
@@ -401,7 +290,7 @@ impl World {
             self.second += 1;
             for index in 0..self.live.len() {
                 let silent = self.second - self.live[index].sent;
-                if silent >= DRAIN - 1 || self.rng.next() % 8 == 0 {
+                if silent >= DRAIN - 1 || self.rng.next().is_multiple_of(8) {
                     self.send(index);
                 }
             }
