@@ -18,6 +18,8 @@ impl Control {
     /// Nothing unchanged is written again: an entry written before its next hop is known would lose the one it has.
     pub(super) fn adopt(&mut self, adopted: Adopted, config: &Config, now: Instant, out: &mut Vec<Command>) {
         let mut tables: BTreeMap<VipId, Vec<Slot>> = adopted.tables.into_iter().collect();
+        let ids = (0..self.config.agent.max_vips).filter_map(|id| u16::try_from(id).ok()).map(VipId::new);
+        self.unread_tables = ids.filter(|id| !tables.contains_key(id)).collect();
         let size = self.config.agent.table_size.slots();
         for record in &adopted.vips {
             let slots = tables.remove(&record.vip).unwrap_or_default();

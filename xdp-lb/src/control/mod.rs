@@ -54,6 +54,8 @@ pub struct Control {
     vips: BTreeMap<VipId, Vip>,
     keys: BTreeMap<Key, VipId>,
     vip_ids: Ids,
+    /// Tables of ids that an earlier agent may have left in any state.
+    unread_tables: BTreeSet<VipId>,
     backends: Backends,
     hops: Hops,
     rng: Rng,
@@ -71,6 +73,7 @@ impl Control {
     /// Starts with `config`, on top of what an earlier agent left in the maps, where there is such. Adopted tables must
     /// have the configured size. `seed` spreads the checks of several balancers.
     pub fn new(config: Config, adopted: Option<Adopted>, seed: u64, now: Instant) -> (Self, Vec<Command>) {
+        let maps_are_new = adopted.is_none();
         let adopted = adopted.unwrap_or_default();
         let used_vips: BTreeSet<u16> = adopted.vips.iter().map(|vip| vip.vip.raw()).collect();
         let used_backends: BTreeSet<u16> = adopted.backends.iter().map(|b| b.backend.raw()).collect();
@@ -78,6 +81,7 @@ impl Control {
             vips: BTreeMap::new(),
             keys: BTreeMap::new(),
             vip_ids: Ids::new(0..config.agent.max_vips, &used_vips),
+            unread_tables: BTreeSet::new(),
             backends: Backends::new(config.agent.max_backends, &used_backends),
             hops: Hops::default(),
             rng: Rng::new(seed),
@@ -88,7 +92,9 @@ impl Control {
             config: Config { vips: Vec::new(), ..config.clone() },
         };
         let mut out = Vec::new();
-        control.adopt(adopted, &config, now, &mut out);
+        if !maps_are_new {
+            control.adopt(adopted, &config, now, &mut out);
+        }
         control.configure(config, now, &mut out);
         control.begin_due_checks(now, &mut out);
         control.started = true;

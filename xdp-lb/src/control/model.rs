@@ -61,8 +61,6 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn live_connections_keep_their_backend(
         seed in any::<u64>(),
@@ -208,7 +206,7 @@ impl World {
         let adopted = Adopted {
             vips: self.kernel.directory.clone(),
             backends: backends.map(|b| BackendRecord { next_hop: None, ..b.clone() }).collect(),
-            tables: self.kernel.tables.iter().map(|(id, table)| (*id, table.clone())).collect(),
+            tables: self.kernel.directory_tables(),
         };
         let (control, commands) = Control::new(self.file(), Some(adopted), self.rng.next(), self.now());
         self.control = control;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
+use xdp_lb_common::slot::Slot;
 
 use super::backends::Backend;
 use super::health::{Change, Check, Condition};
@@ -123,6 +124,10 @@ impl Control {
         let bare = config::Vip { backends: Vec::new(), ..config.clone() };
         self.vips.insert(id, Vip::new(bare, Table::new(self.config.agent.table_size.slots()), meter));
         self.keys.insert(key, id);
+        if self.unread_tables.remove(&id) {
+            let changes = (0..self.config.agent.table_size.slots()).map(|slot| (slot, Slot::EMPTY)).collect();
+            out.push(Command::WriteSlots { vip: id, changes });
+        }
         if self.started {
             self.announce_vip(id, "added".into(), false, out);
         }

@@ -70,11 +70,18 @@ impl Kernel {
                 let table = self.tables.entry(*vip).or_insert_with(|| vec![Slot::EMPTY; table_size as usize]);
                 for &(position, slot) in changes {
                     let old = std::mem::replace(&mut table[position as usize], slot);
-                    assert_ne!(old, slot, "only changed slots are written");
+                    assert!(old != slot || slot == Slot::EMPTY, "only changed slots are written");
                 }
             }
             _ => {}
         }
+    }
+
+    /// The tables that an agent finds at its start: those of VIPs in the directory.
+    pub(super) fn directory_tables(&self) -> Vec<(VipId, Vec<Slot>)> {
+        let found =
+            self.directory.iter().filter_map(|vip| Some((vip.vip, self.tables.get(&vip.vip)?.clone())));
+        found.collect()
     }
 
     fn is_usable(&self, id: BackendId, vip: VipId) -> bool {
