@@ -38,6 +38,20 @@ impl Slot {
         Self(TRACKED | (base.raw() as u32) << ID_BITS | current.raw() as u32)
     }
 
+    /// As [`Slot::tracked`], where either side may have no backend. Recorded flows of such a slot are followed all
+    /// the same: a VIP whose last backend drains refuses new connections (`current` is none) and keeps the old ones.
+    #[inline(always)]
+    pub const fn tracked_or_none(base: Option<BackendId>, current: Option<BackendId>) -> Self {
+        Self(TRACKED | Self::id_bits(base) << ID_BITS | Self::id_bits(current))
+    }
+
+    const fn id_bits(backend: Option<BackendId>) -> u32 {
+        match backend {
+            Some(backend) => backend.raw() as u32,
+            None => 0,
+        }
+    }
+
     /// The word as it lies in the map.
     #[inline(always)]
     pub const fn word(self) -> u32 {
@@ -89,6 +103,9 @@ mod tests {
             (Slot::stable(last), Some(last), Some(last), false, false),
             (Slot::tracked(last, one), Some(last), Some(one), true, true),
             (Slot::tracked(one, one), Some(one), Some(one), true, false),
+            (Slot::tracked_or_none(Some(one), None), Some(one), None, true, true),
+            (Slot::tracked_or_none(None, None), None, None, true, false),
+            (Slot::tracked_or_none(Some(last), Some(one)), Some(last), Some(one), true, true),
         ] {
             assert_eq!(slot.base(), base);
             assert_eq!(slot.current(), current);

@@ -77,7 +77,7 @@ pub enum Command {
 /// A change of state, in words, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// VIP's name.
+    /// VIP's name; empty where it is about the agent.
     pub vip: String,
     /// Backend's name, where it is about one.
     pub backend: Option<String>,

@@ -1,0 +1,139 @@
+//! All backends of all VIPs: their ids, their checks and when those are due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use xdp_lb_common::ids::{BackendId, VipId};
+
+use super::health::Check;
+use super::ids::Ids;
+use super::message::BackendRecord;
+use super::meter::Meter;
+use crate::config::Weight;
+
+/// One backend of one VIP. Its identity is the VIP's key and its own address; all else may change.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) vip: VipId,
+    pub(super) name: String,
+    pub(super) address: IpAddr,
+    pub(super) weight: Weight,
+    pub(super) drain: bool,
+    /// No longer configured, still finishing connections.
+    pub(super) removed: bool,
+    pub(super) check: Check,
+    /// What the kernel was told last.
+    pub(super) written: Option<BackendRecord>,
+    /// Since when no slot names it; `None` while one does.
+    pub(super) unnamed_since: Option<Instant>,
+    /// It takes no new connections and the old ones have finished.
+    pub(super) drained: bool,
+    /// Live recorded flows at the last sweep.
+    pub(super) flows: u64,
+    pub(super) meter: Meter,
+}
+
+impl Backend {
+    /// Whether it is to take no new connections, by the operator's wish.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.removed || self.drain || self.weight.0 == 0
+    }
+}
+
+/// The backends by id.
+#[derive(Debug)]
+pub(super) struct Backends {
+    map: BTreeMap<BackendId, Backend>,
+    ids: Ids,
+    /// Cleared while a check was under way: the id may name another only when that check's answer is in.
+    resting: BTreeSet<BackendId>,
+    due: BTreeSet<(Instant, BackendId)>,
+}
+
+impl Backends {
+    /// Room for `room` backends, of which those `used` are [inserted](Self::insert) soon.
+    pub(super) fn new(room: u32, used: &BTreeSet<u16>) -> Self {
+        let ids = Ids::new(1..room.saturating_add(1), used);
+        Self { map: BTreeMap::new(), ids, resting: BTreeSet::new(), due: BTreeSet::new() }
+    }
+
+    /// An id for a new backend; `None` when all are in use.
+    pub(super) fn take_id(&mut self) -> Option<BackendId> {
+        self.ids.take().and_then(BackendId::new)
+    }
+
+    pub(super) fn insert(&mut self, id: BackendId, backend: Backend) {
+        self.due.extend(backend.check.due().map(|due| (due, id)));
+        self.map.insert(id, backend);
+    }
+
+    /// Forgets a backend that the kernel has forgotten. Its id becomes free.
+    pub(super) fn remove(&mut self, id: BackendId) {
+        let Some(backend) = self.map.remove(&id) else { return };
+        if let Some(due) = backend.check.due() {
+            self.due.remove(&(due, id));
+        }
+        if backend.check.is_outstanding() {
+            self.resting.insert(id);
+        } else {
+            self.ids.give(id.raw());
+        }
+    }
+
+    /// An id that was never inserted becomes free.
+    pub(super) fn free(&mut self, id: BackendId) {
+        self.ids.give(id.raw());
+    }
+
+    /// The answer to a check of a backend that is gone came in. Whether its id became free.
+    pub(super) fn end_rest(&mut self, id: BackendId) -> bool {
+        let ended = self.resting.remove(&id);
+        if ended {
+            self.ids.give(id.raw());
+        }
+        ended
+    }
+
+    pub(super) fn get(&self, id: BackendId) -> Option<&Backend> {
+        self.map.get(&id)
+    }
+
+    /// For everything but the checks, which [`Backends::with_check`] changes.
+    pub(super) fn get_mut(&mut self, id: BackendId) -> Option<&mut Backend> {
+        self.map.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (BackendId, &Backend)> {
+        self.map.iter().map(|(id, backend)| (*id, backend))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (BackendId, &mut Backend)> {
+        self.map.iter_mut().map(|(id, backend)| (*id, backend))
+    }
+
+    /// Does something to a backend's checks and keeps the schedule in step.
+    pub(super) fn with_check<T>(&mut self, id: BackendId, change: impl FnOnce(&mut Check) -> T) -> Option<T> {
+        let check = &mut self.map.get_mut(&id)?.check;
+        let before = check.due();
+        let result = change(check);
+        let after = check.due();
+        if before != after {
+            if let Some(before) = before {
+                self.due.remove(&(before, id));
+            }
+            self.due.extend(after.map(|after| (after, id)));
+        }
+        Some(result)
+    }
+
+    /// A backend whose check is due.
+    pub(super) fn next_due(&self, now: Instant) -> Option<BackendId> {
+        self.due.first().filter(|(due, _)| *due <= now).map(|(_, id)| *id)
+    }
+
+    /// When the next check is due.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+}

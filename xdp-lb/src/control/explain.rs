@@ -1,0 +1,104 @@
+//! Where a connection's packets go, and why: the kernel's rule in words.
+
+use std::net::IpAddr;
+
+use xdp_lb_common::flow::slot_of;
+use xdp_lb_common::ids::BackendId;
+use xdp_lb_common::slot::Slot;
+
+use super::{Control, Explanation};
+use crate::config::{Affinity, Protocol};
+
+/// Why nothing can be explained.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// No such VIP.
+    #[error("no VIP {address} port {port} {protocol}; there are: {known}")]
+    NoSuchVip {
+        /// As asked.
+        address: IpAddr,
+        /// As asked.
+        port: u16,
+        /// As asked.
+        protocol: &'static str,
+        /// The VIPs there are, in words.
+        known: String,
+    },
+}
+
+impl Control {
+    /// Explains where a connection to `vip` with this flow hash goes. `recorded` is the backend of its live recorded
+    /// flow, where there is one. A VIP for any port answers for ports that have none of their own.
+    pub fn explain(
+        &self,
+        vip: (IpAddr, u16, Protocol),
+        flow_hash: u64,
+        recorded: Option<BackendId>,
+    ) -> Result<Explanation, ExplainError> {
+        let (address, port, protocol) = vip;
+        let id = self.keys.get(&vip).or_else(|| self.keys.get(&(address, 0, protocol)));
+        let Some(vip) = id.and_then(|id| self.vips.get(id)) else {
+            return Err(ExplainError::NoSuchVip {
+                address,
+                port,
+                protocol: protocol.name(),
+                known: self.known_vips(),
+            });
+        };
+        let position = slot_of(flow_hash, vip.table.len());
+        let slot = vip.table.slot(position);
+        let looked_up = slot.is_tracked() || vip.config.affinity == Affinity::Flow;
+        Ok(Explanation {
+            vip: vip.config.name.clone(),
+            slot: position,
+            hash: flow_hash,
+            current: slot.current().map(|id| self.name(id)),
+            base: slot.base().map(|id| self.name(id)),
+            tracked: slot.is_tracked(),
+            recorded: recorded.map(|id| self.name(id)),
+            why: self.why(position, slot, looked_up, recorded),
+        })
+    }
+
+    fn why(&self, position: u32, slot: Slot, looked_up: bool, recorded: Option<BackendId>) -> String {
+        let name = |id: Option<BackendId>| id.map_or_else(|| "no backend".into(), |id| self.name(id));
+        let (base, current) = (name(slot.base()), name(slot.current()));
+        let rule = match (slot.is_tracked(), slot.is_moved()) {
+            _ if slot.current().is_none() && slot.base().is_none() => {
+                format!("Slot {position} has no backend: new connections are refused.")
+            }
+            (false, _) => format!("Slot {position} is stable: packets go to {current}."),
+            (true, true) => format!(
+                "Slot {position} moved from {base} to {current}: new connections go to {current}, those older than \
+                 the move to {base}, and recorded ones stay where they are."
+            ),
+            (true, false) => format!(
+                "Slot {position} leads to {current}; it moved not long ago, and recorded connections stay where they \
+                 are."
+            ),
+        };
+        let Some(id) = recorded else { return rule };
+        let flow = self.name(id);
+        let usable = self.backends.get(id).is_some_and(|backend| backend.check.is_up());
+        match (looked_up, usable) {
+            (true, true) => format!("This connection is recorded and stays at {flow}. {rule}"),
+            (true, false) => {
+                format!("This connection is recorded to {flow}, which is down: that is ignored. {rule}")
+            }
+            (false, _) => format!("A flow recorded to {flow} is left over and not looked up. {rule}"),
+        }
+    }
+
+    fn name(&self, id: BackendId) -> String {
+        self.backends.get(id).map_or_else(|| format!("unknown backend {}", id.raw()), |b| b.name.clone())
+    }
+
+    fn known_vips(&self) -> String {
+        let describe = |(address, port, protocol): &(IpAddr, u16, Protocol)| {
+            let port = if *port == 0 { "any port".into() } else { format!("port {port}") };
+            format!("{address} {port} {}", protocol.name())
+        };
+        let known: Vec<String> = self.keys.keys().map(describe).collect();
+        if known.is_empty() { "none".into() } else { known.join(", ") }
+    }
+}

@@ -1,0 +1,84 @@
+//! Configurations and helpers for control's tests, in one place.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::config::{
+    Affinity, Agent, Backend, Config, Forward, Health, HealthKind, Protocol, TableSize, Vip, Weight, XdpMode,
+};
+
+/// The same instant in all tests of a run.
+#[expect(clippy::disallowed_methods, reason = "tests need some instant to count from")]
+pub(super) fn start() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(Instant::now)
+}
+
+/// `seconds` after [`start`].
+pub(super) fn at(seconds: u64) -> Instant {
+    start() + Duration::from_secs(seconds)
+}
+
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
+
+pub(super) fn address(last: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, last])
+}
+
+pub(super) fn health() -> Health {
+    Health {
+        kind: HealthKind::Tcp { port: 80 },
+        interval: Duration::from_secs(2),
+        fast_interval: Duration::from_millis(500),
+        timeout: Duration::from_millis(400),
+        rise: 2,
+        fall: 3,
+    }
+}
+
+pub(super) fn unchecked() -> Health {
+    Health { kind: HealthKind::None, ..health() }
+}
+
+/// Backend `web-LAST` at 10.0.0.LAST.
+pub(super) fn backend(last: u8, weight: u16) -> Backend {
+    Backend { name: format!("web-{last}"), address: address(last), weight: Weight(weight), drain: false }
+}
+
+/// 203.0.113.10:80/tcp over IPIP.
+pub(super) fn vip(health: Health, backends: Vec<Backend>) -> Vip {
+    Vip {
+        name: "web".into(),
+        address: IpAddr::from([203, 0, 113, 10]),
+        port: 80,
+        protocol: Protocol::Tcp,
+        forward: Forward::Ipip,
+        affinity: Affinity::None,
+        drain: DRAIN,
+        health,
+        backends,
+    }
+}
+
+/// Small tables, room for 4 VIPs and 16 backends.
+pub(super) fn config(vips: Vec<Vip>) -> Config {
+    let agent = Agent {
+        interfaces: vec!["eth0".into()],
+        xdp_mode: XdpMode::Auto,
+        state_dir: "/var/lib/xdp-lb".into(),
+        control_socket: "/run/xdp-lb/control.sock".into(),
+        pin_dir: "/sys/fs/bpf/xdp-lb".into(),
+        max_vips: 4,
+        max_backends: 16,
+        table_size: TableSize::new(251).expect("a prime"),
+        flow_entries: 1024,
+        flow_idle: Duration::from_secs(60),
+        flow_insert_limit: 1000,
+        icmp_limit: 100,
+        hash_seed: 1,
+        tunnel_source_v4: "172.16.0.0/16".parse().expect("a prefix"),
+        tunnel_source_v6: "fd00::/64".parse().expect("a prefix"),
+    };
+    Config { agent, admin: None, vips }
+}

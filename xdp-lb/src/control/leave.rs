@@ -1,0 +1,99 @@
+//! What counters and sweeps tell: when moved slots settle, when tracked slots need no lookup any more, and when a
+//! backend that left has finished its last connection and may be forgotten.
+
+use std::time::Instant;
+
+use xdp_lb_common::ids::{BackendId, VipId};
+
+use super::{Command, Control, Counters, Sweep};
+
+impl Control {
+    /// New counts. A moved slot settles once it has been so for the VIP's drain time and no flow has gone unrecorded
+    /// for as long: then every old connection has sent a packet and been recorded.
+    pub(super) fn counted(&mut self, counters: Counters, now: Instant, out: &mut Vec<Command>) {
+        self.counters = counters;
+        for (id, backend) in self.backends.iter_mut() {
+            backend.meter.count(at(&self.counters.backends, id.index()), now);
+        }
+        let ids: Vec<VipId> = self.vips.keys().copied().collect();
+        for id in ids {
+            let Some(vip) = self.vips.get_mut(&id) else { continue };
+            if vip.meter.count(at(&self.counters.vips, id.index()), now) {
+                vip.unrecorded_at = Some(now);
+            }
+            let drain = vip.config.drain;
+            if vip.unrecorded_at.is_none_or(|since| now.saturating_duration_since(since) >= drain) {
+                let changes = vip.table.settle(drain, now);
+                self.write_slots(id, changes, now, out);
+            }
+        }
+    }
+
+    /// A sweep ended: it speaks for what was so before it began.
+    pub(super) fn swept(&mut self, sweep: &Sweep, now: Instant, out: &mut Vec<Command>) {
+        self.flows = sweep.flows.iter().map(|(_, flows)| flows).sum();
+        for (id, backend) in self.backends.iter_mut() {
+            let found = sweep.flows.binary_search_by_key(&id, |(backend, _)| *backend);
+            backend.flows = found.map_or(0, |position| sweep.flows[position].1);
+        }
+        let Some(began) = sweep.began else { return };
+        let ids: Vec<VipId> = self.vips.keys().copied().collect();
+        for id in ids {
+            let Some(vip) = self.vips.get_mut(&id) else { continue };
+            let from = sweep.live_slots.partition_point(|(vip, _)| *vip < id);
+            let live = sweep.live_slots[from..].iter().take_while(|(vip, _)| *vip == id);
+            let live: Vec<u32> = live.map(|(_, slot)| *slot).collect();
+            let changes = vip.table.sweep(&live, began, now);
+            self.write_slots(id, changes, now, out);
+        }
+        self.part(began, now, out);
+    }
+
+    /// Parts with the backends that have no connection left.
+    fn part(&mut self, began: Instant, now: Instant, out: &mut Vec<Command>) {
+        let finished = |backend: &super::backends::Backend| {
+            backend.is_leaving()
+                && !backend.drained
+                && backend.flows == 0
+                && backend.unnamed_since.is_some_and(|since| since < began)
+        };
+        let ids: Vec<BackendId> =
+            self.backends.iter().filter(|(_, b)| finished(b)).map(|(id, _)| id).collect();
+        for &id in &ids {
+            let Some(backend) = self.backends.get_mut(id) else { continue };
+            backend.drained = true;
+            if backend.removed {
+                self.announce_backend(id, "removed: no connections left, forgotten".into(), false, out);
+                self.retire(id, out);
+            } else {
+                self.announce_backend(id, "drained: no connections left".into(), false, out);
+            }
+        }
+        if !ids.is_empty() {
+            self.admit_waiting(now, out);
+        }
+    }
+
+    /// Forgets a backend that no slot names. Its id becomes free.
+    pub(super) fn retire(&mut self, id: BackendId, out: &mut Vec<Command>) {
+        let Some(record) = self.backend_record(id) else { return };
+        let Some(backend) = self.backends.get(id) else { return };
+        let (vip, address) = (backend.vip, backend.address);
+        if !record.down {
+            out.push(Command::WriteBackend(super::BackendRecord { down: true, ..record }));
+        }
+        out.extend([Command::PurgeFlows(id), Command::ClearBackend(id)]);
+        if self.hops.unwatch(address, id) {
+            out.push(Command::UnwatchNextHop(address));
+        }
+        if let Some(vip) = self.vips.get_mut(&vip) {
+            vip.members.remove(&address);
+        }
+        self.backends.remove(id);
+    }
+}
+
+/// The counter at `index`; zero where there is none yet.
+pub(super) fn at<T: Copy + Default>(values: &[T], index: u32) -> T {
+    values.get(index as usize).copied().unwrap_or_default()
+}

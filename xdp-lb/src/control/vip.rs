@@ -1,0 +1,96 @@
+//! One VIP: its configuration, its members and its table.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use xdp_lb_common::ids::{BackendId, VipId};
+
+use super::message::VipRecord;
+use super::meter::Meter;
+use super::table::{Changes, Table};
+use super::weights::Factors;
+use super::{backends::Backends, maglev};
+use crate::config::{self, Affinity, Protocol};
+
+/// What names a VIP: address, port (0 = any), protocol.
+pub(super) type Key = (IpAddr, u16, Protocol);
+
+/// The key of a configured VIP.
+pub(super) fn key_of(vip: &config::Vip) -> Key {
+    (vip.address, vip.port, vip.protocol)
+}
+
+/// A VIP in force.
+#[derive(Debug)]
+pub(super) struct Vip {
+    pub(super) config: config::Vip,
+    pub(super) table: Table,
+    /// Every backend the kernel knows for this VIP, removed ones too.
+    pub(super) members: BTreeMap<IpAddr, BackendId>,
+    pub(super) meter: Meter,
+    /// The last count by which flows had gone unrecorded.
+    pub(super) unrecorded_at: Option<Instant>,
+    /// Whether no slot takes new connections.
+    pub(super) refusing: bool,
+    /// What the table was made of.
+    made_of: Option<Vec<Ingredient>>,
+}
+
+/// All of a backend that its VIP's table depends on. Weights are compared as bits: a table is made anew for any change.
+type Ingredient = (BackendId, u64, bool);
+
+impl Vip {
+    pub(super) fn new(config: config::Vip, table: Table, meter: Meter) -> Self {
+        let refusing = table.takes_nothing();
+        Self { config, table, members: BTreeMap::new(), meter, unrecorded_at: None, refusing, made_of: None }
+    }
+
+    pub(super) fn record(&self, id: VipId) -> VipRecord {
+        VipRecord {
+            vip: id,
+            address: self.config.address,
+            port: self.config.port,
+            protocol: self.config.protocol,
+            table_size: self.table.len(),
+            affinity: self.config.affinity,
+        }
+    }
+
+    /// Makes the table anew the next time, whether or not a backend has changed.
+    pub(super) fn forget_table(&mut self) {
+        self.made_of = None;
+    }
+
+    /// Brings the slots in line with what the backends are worth now.
+    pub(super) fn lead(&mut self, backends: &Backends, now: Instant) -> Changes {
+        let members = || self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
+        let made_of: Vec<Ingredient> = members()
+            .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.check.is_up()))
+            .collect();
+        if self.made_of.as_ref() == Some(&made_of) {
+            return Changes::new();
+        }
+        let candidates: Vec<maglev::Candidate> = members()
+            .map(|(id, backend)| maglev::Candidate {
+                id,
+                address: backend.address,
+                weight: Factors::of(backend).product(),
+            })
+            .collect();
+        let mut usable =
+            vec![false; made_of.iter().map(|(id, ..)| id.index() as usize + 1).max().unwrap_or(0)];
+        for (id, _, is_up) in &made_of {
+            usable[id.index() as usize] = *is_up;
+        }
+        self.made_of = Some(made_of);
+        let desired = maglev::fill(&candidates, self.table.len());
+        let usable = |id: BackendId| usable.get(id.index() as usize).copied().unwrap_or(false);
+        self.table.lead(&desired, usable, self.tracks(), now)
+    }
+
+    /// Whether recorded flows stay where they are when slots move.
+    fn tracks(&self) -> bool {
+        self.config.protocol == Protocol::Tcp || self.config.affinity == Affinity::Flow
+    }
+}
