@@ -80,7 +80,8 @@ async fn the_request_is_complete() {
 
 #[tokio::test]
 async fn answers_are_judged_by_their_status() {
-    let rows: [(&str, &'static [&'static [u8]], Result<(), &str>); 9] = [
+    type Row = (&'static str, &'static [&'static [u8]], Result<(), &'static str>);
+    let rows: [Row; 9] = [
         ("healthy", &[b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"], Ok(())),
         ("redirect", &[b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n"], Ok(())),
         ("in two pieces", &[b"HTTP/1.1 20", b"0 OK\r\n\r\n"], Ok(())),
