@@ -1,5 +1,8 @@
 //! The kernel side as the agent sees it: load, attach, pin, publish, read. The only users of aya.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
