@@ -38,8 +38,9 @@ impl Default for SourcePrefix {
 }
 
 impl SourcePrefix {
+    /// Whether the prefix holds `address`.
     #[inline(always)]
-    const fn contains(&self, address: Address) -> bool {
+    pub const fn contains(&self, address: Address) -> bool {
         address.0[0] & self.mask.0[0] == self.network.0[0]
             && address.0[1] & self.mask.0[1] == self.network.0[1]
     }

@@ -181,10 +181,9 @@ fn track<'a, T: Tables>(
         }
     }
 
-    let current = slot.current().ok_or(Reason::NoBackend)?;
-    let base = slot.base().ok_or(Reason::NoBackend)?;
     let new_flow = opens || affinity && matches!(flow.signal, Signal::Continue);
-    let wanted = if new_flow { current } else { base };
+    let wanted = if new_flow { slot.current() } else { slot.base() };
+    let wanted = wanted.ok_or(Reason::NoBackend)?;
     let wants_record = affinity || slot.is_moved() || record.is_some();
     let recorded = if matches!(flow.signal, Signal::About) {
         true
@@ -195,7 +194,7 @@ fn track<'a, T: Tables>(
     } else {
         !wants_record
     };
-    let id = if recorded || affinity { wanted } else { base };
+    let id = if recorded || affinity { wanted } else { slot.base().unwrap_or(wanted) };
     let backend = tables.backend(id).ok_or(Reason::NoTable)?;
     Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow, unrecorded: !recorded })
 }

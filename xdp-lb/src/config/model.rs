@@ -236,6 +236,13 @@ pub struct Backend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Weight(u16);
 
+impl From<u16> for Weight {
+    /// Any 16 bits are a weight.
+    fn from(weight: u16) -> Self {
+        Self(weight)
+    }
+}
+
 impl Weight {
     /// What a backend has unless told otherwise.
     pub const DEFAULT: Self = Self(100);

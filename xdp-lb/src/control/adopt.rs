@@ -57,7 +57,7 @@ impl Control {
         let unknown = || config::Backend {
             name: record.address.to_string(),
             address: record.address,
-            weight: Weight(0),
+            weight: Weight::from(0),
             drain: false,
         };
         let config = found.cloned().unwrap_or_else(unknown);

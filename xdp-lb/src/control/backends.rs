@@ -37,7 +37,7 @@ pub(super) struct Backend {
 impl Backend {
     /// Whether it is to take no new connections, by the operator's wish.
     pub(super) fn is_leaving(&self) -> bool {
-        self.removed || self.drain || self.weight.0 == 0
+        self.removed || self.drain || self.weight.get() == 0
     }
 }
 

@@ -1,12 +1,11 @@
 //! Configurations and helpers for control's tests, in one place.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::config::{
-    Affinity, Agent, Backend, Config, Forward, Health, HealthKind, Protocol, TableSize, Vip, Weight, XdpMode,
-};
+use crate::config::{Affinity, Backend, Config, Forward, Health, HealthKind, Protocol, Vip, Weight};
 
 /// The same instant in all tests of a run.
 #[expect(clippy::disallowed_methods, reason = "tests need some instant to count from")]
@@ -43,7 +42,7 @@ pub(super) fn unchecked() -> Health {
 
 /// Backend `web-LAST` at 10.0.0.LAST.
 pub(super) fn backend(last: u8, weight: u16) -> Backend {
-    Backend { name: format!("web-{last}"), address: address(last), weight: Weight(weight), drain: false }
+    Backend { name: format!("web-{last}"), address: address(last), weight: Weight::from(weight), drain: false }
 }
 
 /// 203.0.113.10:80/tcp over IPIP.
@@ -63,22 +62,16 @@ pub(super) fn vip(health: Health, backends: Vec<Backend>) -> Vip {
 
 /// Small tables, room for 4 VIPs and 16 backends.
 pub(super) fn config(vips: Vec<Vip>) -> Config {
-    let agent = Agent {
-        interfaces: vec!["eth0".into()],
-        xdp_mode: XdpMode::Auto,
-        state_dir: "/var/lib/xdp-lb".into(),
-        control_socket: "/run/xdp-lb/control.sock".into(),
-        pin_dir: "/sys/fs/bpf/xdp-lb".into(),
-        max_vips: 4,
-        max_backends: 16,
-        table_size: TableSize::new(251).expect("a prime"),
-        flow_entries: 1024,
-        flow_idle: Duration::from_secs(60),
-        flow_insert_limit: 1000,
-        icmp_limit: 100,
-        hash_seed: 1,
-        tunnel_source_v4: "172.16.0.0/16".parse().expect("a prefix"),
-        tunnel_source_v6: "fd00::/64".parse().expect("a prefix"),
-    };
-    Config { agent, admin: None, vips }
+    let text = "
+        [agent]
+        interfaces = [\"eth0\"]
+        max_vips = 4
+        max_backends = 16
+        table_size = 251
+        flow_entries = 1024
+        flow_idle = \"1m\"
+    ";
+    let mut config = Config::from_toml(text, Path::new("lb.toml")).expect("a valid configuration");
+    config.vips = vips;
+    config
 }

@@ -89,7 +89,7 @@ impl Control {
             counters: Counters::default(),
             flows: 0,
             started: false,
-            config: Config { vips: Vec::new(), ..config.clone() },
+            config: without_vips(&config),
         };
         let mut out = Vec::new();
         if !maps_are_new {
@@ -260,4 +260,11 @@ impl Control {
         let vip = vip.config.name.clone();
         out.push(Command::Announce(Announcement { vip, backend: None, what, warning }));
     }
+}
+
+/// What is in force before the first configuration is applied: its settings, and no VIP.
+fn without_vips(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.vips.clear();
+    config
 }

@@ -140,7 +140,7 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Weight(vip, server, weight) => self.edit(vip, server, |b| b.weight = Weight(weight)),
+            Step::Weight(vip, server, weight) => self.edit(vip, server, |b| b.weight = Weight::from(weight)),
             Step::Drain(vip, server, drain) => self.edit(vip, server, |b| b.drain = drain),
             Step::Present(vip, server, true) => {
                 let backends = &mut self.wanted.vips[vip].backends;
@@ -185,7 +185,9 @@ impl World {
 
     fn file(&self) -> Config {
         let present = self.wanted.vips.iter().zip(self.absent).filter(|(_, absent)| !absent);
-        Config { vips: present.map(|(vip, _)| vip.clone()).collect(), ..self.wanted.clone() }
+        let mut config = self.wanted.clone();
+        config.vips = present.map(|(vip, _)| vip.clone()).collect();
+        config
     }
 
     fn reload(&mut self) {
@@ -195,7 +197,7 @@ impl World {
 
     fn kill_reloading(&mut self, after: usize, weight: u16) {
         for backend in self.wanted.vips.iter_mut().filter_map(|vip| vip.backends.first_mut()) {
-            backend.weight = Weight(weight);
+            backend.weight = Weight::from(weight);
         }
         let commands = self.control.handle(Event::Configured(Box::new(self.file())), self.now());
         for command in commands.iter().take(after) {

@@ -213,7 +213,7 @@ impl Control {
             check,
             written: None,
             unnamed_since: Some(now),
-            drained: config.drain || config.weight.0 == 0,
+            drained: config.drain || config.weight.get() == 0,
             flows: 0,
             meter,
         }
@@ -249,7 +249,7 @@ impl Control {
             self.announce_backend(id, "added again".into(), false, out);
         }
         if weight != config.weight {
-            let (old, new) = (weight.0, config.weight.0);
+            let (old, new) = (weight.get(), config.weight.get());
             let what = if new == 0 {
                 format!("weight {old} → 0: {LEAVES}")
             } else {

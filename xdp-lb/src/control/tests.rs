@@ -224,7 +224,7 @@ fn weights_are_told_and_followed() {
     let share = status(&control).backends[1].share;
     assert!((share - 0.75).abs() < 0.005, "{share}");
     let commands =
-        reload(&mut control, vec![backend(1, 100), Backend { weight: Weight(0), ..backend(2, 1) }], 2);
+        reload(&mut control, vec![backend(1, 100), Backend { weight: Weight::from(0), ..backend(2, 1) }], 2);
     assert_eq!(names(&commands)[0], "weight 300 → 0: takes no new connections, old ones finish");
 }
 

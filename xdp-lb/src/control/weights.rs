@@ -17,7 +17,7 @@ impl Factors {
     pub(super) fn of(backend: &Backend) -> Self {
         let if_so = |condition: bool| if condition { 1.0 } else { 0.0 };
         Self {
-            configured: f64::from(backend.weight.0),
+            configured: f64::from(backend.weight.get()),
             admission: if_so(!backend.drain && !backend.removed),
             health: if_so(backend.check.is_up()),
         }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use std::{fs, io};
+use std::io;
 
 use aya::Ebpf;
 use aya::maps::{MapData, MapError, PerCpuArray, PerCpuValues};
@@ -52,8 +52,8 @@ pub enum AttachError {
     #[error("the kernel refuses the XDP program: {0}")]
     Program(#[from] ProgramError),
     /// The object lacks it.
-    #[error("the object has no program xdp_lb; rebuild it: `cargo xtask build-ebpf`")]
-    NoProgram,
+    #[error("the object has no program {0}; rebuild it: `cargo xtask build-ebpf`")]
+    NoProgram(&'static str),
     /// Pins could not be removed.
     #[error("{path}: {source}")]
     Pins {
@@ -125,7 +125,7 @@ impl Kernel {
             Err(error) => {
                 // Nothing may be left of a start that failed; what an earlier agent left stays.
                 if adopted.is_none() {
-                    let _ = remove_pins(&agent.pin_dir);
+                    let _ = link::remove_pins(&agent.pin_dir);
                 }
                 Err(error)
             }
@@ -171,7 +171,7 @@ impl Kernel {
         }
         match &self.pins {
             Some(folder) => {
-                remove_pins(folder).map_err(|source| AttachError::Pins { path: folder.clone(), source })
+                link::remove_pins(folder).map_err(|source| AttachError::Pins { path: folder.clone(), source })
             }
             None => Ok(()),
         }
@@ -179,7 +179,7 @@ impl Kernel {
 
     /// Why an interface that was to be native is generic, for the log.
     pub fn fallbacks(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.attached.iter().filter_map(|a| Some((a.interface.name.as_str(), a.fallback.as_deref()?)))
+        self.attached.iter().filter_map(Attached::fallback)
     }
 
     fn write_settings(&self, agent: &Agent, earlier: &Settings) {
@@ -252,16 +252,8 @@ impl Kernel {
 }
 
 fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, AttachError> {
-    let program = ebpf.program_mut("xdp_lb").ok_or(AttachError::NoProgram)?;
+    let program = ebpf.program_mut("xdp_lb").ok_or(AttachError::NoProgram("xdp_lb"))?;
     Ok(program.try_into()?)
-}
-
-/// Removes the folder with all pins in it.
-fn remove_pins(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        fs::remove_file(entry?.path())?;
-    }
-    fs::remove_dir(folder)
 }
 
 impl Datapath for Kernel {
@@ -335,13 +327,7 @@ impl Datapath for Kernel {
     }
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {
-        self.attached
-            .iter()
-            .map(|attached| InterfaceStatus {
-                name: attached.interface.name.clone(),
-                mode: attached.mode_name().into(),
-            })
-            .collect()
+        self.attached.iter().map(Attached::status).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use aya::programs::xdp::{XdpLink, XdpMode as Mode};
 
 use super::interface::Interface;
 use crate::config::XdpMode;
+use crate::control::InterfaceStatus;
 
 /// Why a program is not on an interface.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +50,10 @@ pub enum LinkError {
 
 /// A program on an interface. The pin keeps it there, whatever becomes of the agent.
 pub(super) struct Attached {
-    pub(super) interface: Interface,
-    pub(super) native: bool,
+    interface: Interface,
+    native: bool,
     /// Why it is not native, where that was tried.
-    pub(super) fallback: Option<String>,
+    fallback: Option<String>,
     pin: PathBuf,
 }
 
@@ -79,9 +80,15 @@ impl Attached {
         Ok(Self { interface, native, fallback, pin })
     }
 
-    /// "native" or "generic".
-    pub(super) fn mode_name(&self) -> &'static str {
-        if self.native { "native" } else { "generic" }
+    /// Where and how.
+    pub(super) fn status(&self) -> InterfaceStatus {
+        let mode = if self.native { "native" } else { "generic" };
+        InterfaceStatus { name: self.interface.name.clone(), mode: mode.into() }
+    }
+
+    /// Name and reason, where native was tried in vain.
+    pub(super) fn fallback(&self) -> Option<(&str, &str)> {
+        Some((self.interface.name.as_str(), self.fallback.as_deref()?))
     }
 
     /// Takes the program off.
@@ -169,6 +176,14 @@ pub(super) fn remove_others(folder: &Path, keep: &[Attached]) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Removes a folder with all pins in it.
+pub(super) fn remove_pins(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        fs::remove_file(entry?.path())?;
+    }
+    fs::remove_dir(folder)
 }
 
 const PREFIX: &str = "link_";

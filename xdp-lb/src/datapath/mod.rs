@@ -11,8 +11,13 @@ mod mapping;
 pub mod maps;
 mod object;
 pub mod system;
+mod terminator;
+
+#[cfg(test)]
+pub(crate) mod fake;
 
 pub use kernel::{AttachError, Kernel, KernelError};
+pub use terminator::Terminator;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -3,3 +3,6 @@
 /// The balancer's.
 pub(super) static BALANCER: &[u8] =
     aya::include_bytes_aligned!("../../../target/ebpf/bpfel-unknown-none/release/balancer");
+
+/// The backend's side.
+pub(super) static DECAP: &[u8] = aya::include_bytes_aligned!("../../../target/ebpf/bpfel-unknown-none/release/decap");

@@ -1,0 +1,86 @@
+//! SIGHUP: the configuration file, read again.
+
+use crate::api::admin::AdminServer;
+use crate::config::{Agent as AgentSection, Config};
+use crate::control::Event;
+use crate::datapath::Datapath;
+
+use super::Agent;
+
+impl<D: Datapath> Agent<D> {
+    /// Reads the file again. Where it is wrong, every error is logged and the old configuration stays.
+    pub(super) async fn reload(&mut self) {
+        self.notifier.reloading();
+        match (self.load)(&self.config_path) {
+            Ok(config) => self.reconfigure(config).await,
+            Err(e) => {
+                for line in e.to_string().lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("the configuration stays as it was: correct the file and reload again");
+            }
+        }
+        self.notifier.ready();
+    }
+
+    async fn reconfigure(&mut self, mut config: Config) {
+        let waiting = differences(&self.config.agent, &config.agent);
+        if !waiting.is_empty() {
+            tracing::warn!(
+                "[agent] {} changed: a restart is needed for it, the rest takes effect now",
+                waiting.join(", ")
+            );
+            config.agent = self.config.agent.clone();
+        }
+        if config.admin != self.config.admin {
+            match self.move_admin(&config).await {
+                Ok(()) => {}
+                Err(e) => {
+                    tracing::error!("{e}; it stays where it was");
+                    config.admin.clone_from(&self.config.admin);
+                }
+            }
+        }
+        self.config = config.clone();
+        self.feed(Event::Configured(Box::new(config)));
+        tracing::info!("configuration reloaded from {}", self.config_path.display());
+    }
+
+    async fn move_admin(&mut self, config: &Config) -> Result<(), crate::api::admin::AdminError> {
+        self.edges.admin = match &config.admin {
+            Some(admin) => {
+                let mut server = AdminServer::open(admin.listen).await?;
+                server.serve(self.queries.0.clone());
+                tracing::info!("metrics at http://{}/metrics", server.address());
+                Some(server)
+            }
+            None => None,
+        };
+        Ok(())
+    }
+}
+
+/// Keys of `[agent]` that differ: they shape maps, sockets and attachments that exist already.
+fn differences(old: &AgentSection, new: &AgentSection) -> Vec<&'static str> {
+    macro_rules! keys {
+        ($($key:ident),*) => { [$((stringify!($key), old.$key != new.$key)),*] };
+    }
+    let keys = keys![
+        interfaces,
+        xdp_mode,
+        state_dir,
+        control_socket,
+        pin_dir,
+        max_vips,
+        max_backends,
+        table_size,
+        flow_entries,
+        flow_idle,
+        flow_insert_limit,
+        icmp_limit,
+        hash_seed,
+        tunnel_source_v4,
+        tunnel_source_v6
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}

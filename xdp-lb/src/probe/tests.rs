@@ -1,0 +1,138 @@
+//! Checks against real sockets on loopback.
+
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::*;
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const QUICK: Duration = Duration::from_millis(300);
+
+fn http(port: u16) -> HealthKind {
+    HealthKind::Http { port, path: "/healthz?deep=1".into(), host: "web.example".into(), expect: 200..=399 }
+}
+
+/// Accepts one connection, reads what is asked, answers with `parts` and a pause after each, then waits for the end.
+/// Gives the request back.
+async fn server(parts: &'static [&'static [u8]], pause: Duration) -> (u16, oneshot::Receiver<String>) {
+    let listener = TcpListener::bind((LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, asked) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let size = stream.read(&mut request).await.unwrap_or(0);
+        let _ = tell.send(String::from_utf8_lossy(&request[..size]).into_owned());
+        for part in parts {
+            if stream.write_all(part).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    });
+    (port, asked)
+}
+
+#[tokio::test]
+async fn connecting_is_enough_for_tcp() {
+    let (port, _asked) = server(&[], Duration::ZERO).await;
+    assert_eq!(probe(LOCALHOST, &HealthKind::Tcp { port }, QUICK).await, Ok(()));
+}
+
+#[tokio::test]
+async fn nothing_is_asked_where_nothing_is_checked() {
+    assert_eq!(probe(LOCALHOST, &HealthKind::None, QUICK).await, Ok(()));
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = TcpListener::bind((LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let refused = Err("connection refused".to_owned());
+    assert_eq!(probe(LOCALHOST, &HealthKind::Tcp { port }, QUICK).await, refused);
+    assert_eq!(probe(LOCALHOST, &http(port), QUICK).await, refused);
+}
+
+#[tokio::test]
+async fn a_tcp_check_leaves_no_connection_behind() {
+    let listener = TcpListener::bind((LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    assert_eq!(probe(LOCALHOST, &HealthKind::Tcp { port }, QUICK).await, Ok(()));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let seen = stream.read(&mut [0; 1]).await.unwrap_err();
+    assert_eq!(seen.kind(), std::io::ErrorKind::ConnectionReset, "a reset, not a FIN that ends in TIME_WAIT");
+}
+
+#[tokio::test]
+async fn the_request_is_complete() {
+    let (port, asked) = server(&[b"HTTP/1.1 204 No Content\r\n\r\n"], Duration::ZERO).await;
+    assert_eq!(probe(LOCALHOST, &http(port), QUICK).await, Ok(()));
+    let request = asked.await.unwrap().to_lowercase();
+    assert!(request.starts_with("get /healthz?deep=1 http/1.1\r\n"), "{request}");
+    for header in ["host: web.example", "user-agent: xdp-lb", "connection: close"] {
+        assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} missing in {request}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_judged_by_their_status() {
+    type Row = (&'static str, &'static [&'static [u8]], Result<(), &'static str>);
+    let rows: [Row; 9] = [
+        ("healthy", &[b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"], Ok(())),
+        ("redirect", &[b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n"], Ok(())),
+        ("in two pieces", &[b"HTTP/1.1 20", b"0 OK\r\n\r\n"], Ok(())),
+        (
+            "unavailable",
+            &[b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nsick"],
+            Err("status 503, expected 200-399"),
+        ),
+        ("garbage", &[b"SSH-2.0-OpenSSH_9.2\r\n"], Err("the answer is not HTTP/1")),
+        ("binary garbage", &[b"\0\x01\x02\xff\xfe\r\n\r\n"], Err("the answer is not HTTP/1")),
+        ("closes at once", &[], Err("connection closed before the answer")),
+        ("half an answer", &[b"HTTP/1.1 200 OK\r\ncont"], Err("connection closed before the answer")),
+        ("body cut off", &[b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort"], Ok(())),
+    ];
+    for (row, parts, expected) in rows {
+        let (port, _asked) = server(parts, Duration::from_millis(10)).await;
+        let outcome = probe(LOCALHOST, &http(port), Duration::from_secs(2)).await;
+        assert_eq!(outcome, expected.map_err(str::to_owned), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_late() {
+    let (port, _asked) = server(&[b""], Duration::from_secs(60)).await;
+    let outcome = probe(LOCALHOST, &http(port), QUICK).await;
+    assert_eq!(outcome, Err("connected, but no answer within 300ms".into()));
+}
+
+#[tokio::test]
+async fn a_slow_body_does_not_matter_but_ends_in_time() {
+    let (port, _asked) = server(
+        &[b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"slow", b"-", b"er"],
+        Duration::from_secs(30),
+    )
+    .await;
+    let began = Instant::now();
+    assert_eq!(probe(LOCALHOST, &http(port), QUICK).await, Ok(()));
+    assert!(began.elapsed() < Duration::from_secs(5), "the check ends with its time limit");
+}
+
+#[tokio::test]
+async fn an_endless_body_is_cut_off() {
+    let listener = TcpListener::bind((LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await;
+        let mut sent = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        while stream.write_all(&sent).await.is_ok() {
+            sent = vec![b'x'; 16 * 1024];
+        }
+    });
+    assert_eq!(probe(LOCALHOST, &http(port), Duration::from_secs(20)).await, Ok(()));
+}
