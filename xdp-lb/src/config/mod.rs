@@ -3,5 +3,6 @@
 mod model;
 
 pub use model::{
-    Admin, Affinity, Agent, Backend, Config, Forward, Health, HealthKind, Protocol, TableSize, Vip, Weight, XdpMode,
+    Admin, Affinity, Agent, Backend, Config, Forward, Health, HealthKind, Protocol, TableSize, Vip, Weight,
+    XdpMode,
 };

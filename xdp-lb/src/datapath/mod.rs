@@ -1,5 +1,9 @@
 //! The kernel side as the agent sees it: load, attach, pin, publish, read. The only users of aya.
 
+mod object;
+
+pub use object::OBJECT;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
