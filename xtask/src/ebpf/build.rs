@@ -45,8 +45,7 @@ struct Built {
 fn locked_build(root: &Path) -> Result<Built> {
     ensure!(cfg!(target_endian = "little"), "xdp-lb supports little-endian machines only");
     let toolchain = detect(&ThisMachine, Way::wanted()?)?;
-    // Not the outer build's directory, whose lock a build script would wait for forever.
-    let target_dir = crate::target_dir(root).join("ebpf");
+    let target_dir = target_dir(root);
     fs::create_dir_all(&target_dir).with_context(|| format!("create {}", target_dir.display()))?;
     let lock_path = target_dir.join(".xtask-lock");
     let lock = File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
@@ -64,6 +63,18 @@ fn locked_build(root: &Path) -> Result<Built> {
         folder.display()
     );
     Ok(Built { folder, _lock: lock })
+}
+
+/// Not the outer build's directory, whose lock a build script would wait for forever. One per checkout: cargo takes
+/// a crate that another checkout compiled into the same directory for its own when the sources are older.
+fn target_dir(root: &Path) -> PathBuf {
+    let shared = crate::target_dir(root);
+    if shared.starts_with(root) {
+        return shared.join("ebpf");
+    }
+    let fnv = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let checkout = root.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5, fnv);
+    shared.join(format!("ebpf-{checkout:08x}"))
 }
 
 /// Files without extension: cargo's own begin with a dot or end in `.d`.

@@ -134,7 +134,7 @@ impl Survey {
     pub fn choose(self, wanted: Option<Way>) -> Result<Toolchain, NoToolchain> {
         let ways = Way::ALL.into_iter().filter(|way| wanted.is_none_or(|wanted| wanted == *way));
         let found = ways.filter_map(|way| self.of(way).as_ref().ok()).next().cloned();
-        found.ok_or(NoToolchain { survey: self, wanted })
+        found.ok_or_else(|| NoToolchain { survey: Box::new(self), wanted })
     }
 }
 
@@ -142,7 +142,7 @@ impl Survey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoToolchain {
     /// What is missing.
-    pub survey: Survey,
+    pub survey: Box<Survey>,
     /// What `XDP_LB_EBPF_TOOLCHAIN` asked for.
     pub wanted: Option<Way>,
 }
@@ -224,11 +224,8 @@ mod tests {
     use crate::machine::fake::Fake;
 
     const NIGHTLY: [(&str, &str); 2] = [
-        (
-            "/home/a/.cargo/bin/rustup run nightly rustc --version",
-            "rustc 1.97.0-nightly (e50aa6fba 2026-05-19)\n",
-        ),
-        ("/home/a/.cargo/bin/rustup run nightly rustc --print sysroot", "/home/a/nightly\n"),
+        ("/u/.cargo/bin/rustup run nightly rustc --version", "rustc 1.97.0-nightly (e50aa6fba 2026-05-19)\n"),
+        ("/u/.cargo/bin/rustup run nightly rustc --print sysroot", "/u/nightly\n"),
     ];
     const DEBIAN: [(&str, &str); 2] = [
         ("/usr/bin/rustc --version", "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)\n"),
@@ -236,11 +233,11 @@ mod tests {
     ];
     const OLD_DEBIAN: [(&str, &str); 2] =
         [("/usr/bin/rustc --version", "rustc 1.63.0\n"), ("/usr/bin/rustc --print sysroot", "/usr\n")];
-    const LINKER: [(&str, &str); 1] = [("/home/a/.cargo/bin/bpf-linker --version", "bpf-linker 0.13.0\n")];
-    const SOURCE: &str = "/home/a/nightly/lib/rustlib/src/rust/library/core/Cargo.toml";
+    const LINKER: [(&str, &str); 1] = [("/u/.cargo/bin/bpf-linker --version", "bpf-linker 0.13.0\n")];
+    const SOURCE: &str = "/u/nightly/lib/rustlib/src/rust/library/core/Cargo.toml";
     const CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib/libcore-28aa.rlib";
-    const RUSTUP: &str = "/home/a/.cargo/bin/rustup";
-    const BPF_LINKER: &str = "/home/a/.cargo/bin/bpf-linker";
+    const RUSTUP: &str = "/u/.cargo/bin/rustup";
+    const BPF_LINKER: &str = "/u/.cargo/bin/bpf-linker";
 
     fn machine(
         programs: &[&'static str],
