@@ -34,7 +34,7 @@ if [ ! -e "$policy" ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 if [ "$lists" = fetch ]; then apt-get -qq update; fi
-apt-get -qq -y --no-install-recommends install "$@"
+apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"
 if [ "$had_nginx" = no ] && [ -e /usr/sbin/nginx ] && [ -d /run/systemd/system ]; then
     systemctl --quiet disable nginx.service
     echo "setup: nginx.service is installed but neither started nor enabled; the tests start an nginx of their own"
