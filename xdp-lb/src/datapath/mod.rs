@@ -9,7 +9,7 @@ mod kernel;
 pub mod link;
 mod mapping;
 pub mod maps;
-mod object;
+pub mod object;
 pub mod system;
 mod terminator;
 

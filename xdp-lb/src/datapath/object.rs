@@ -1,8 +1,25 @@
-//! The programs' objects.
+//! The kernel programs, embedded: one file is all that an operator copies. Aligned as the readers of ELF files need.
 
-/// The balancer's.
-pub(super) static BALANCER: &[u8] =
-    aya::include_bytes_aligned!("../../../target/ebpf/bpfel-unknown-none/release/balancer");
+/// The balancer.
+pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer.o"));
 
 /// The backend's side.
-pub(super) static DECAP: &[u8] = aya::include_bytes_aligned!("../../../target/ebpf/bpfel-unknown-none/release/decap");
+pub static DECAP: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap.o"));
+
+/// What measures the balancer. Not linked into a program that does not use it.
+pub static BENCH: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench.o"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_objects_are_elf_files_for_ebpf() {
+        const EM_BPF: u16 = 247;
+        for object in [BALANCER, DECAP, BENCH] {
+            assert_eq!(object.get(..4), Some(&b"\x7fELF"[..]));
+            assert_eq!(object.get(18..20), Some(&EM_BPF.to_le_bytes()[..]));
+            assert!(object.as_ptr().cast::<u64>().is_aligned());
+        }
+    }
+}
