@@ -45,11 +45,17 @@ impl<'a> Agent<'a> {
 
     /// Starts it with `config`, and with `arguments` after `--config FILE`; waits as [`start`](Self::start) does.
     pub fn run(&mut self, config: &LbConfig, arguments: &[&str]) -> Result<()> {
+        self.launch(config, arguments)?;
+        self.wait_settled(config)
+    }
+
+    /// Starts it without waiting.
+    pub fn launch(&mut self, config: &LbConfig, arguments: &[&str]) -> Result<()> {
         self.write(config)?;
         let mut command = self.netns.command(&self.binary);
         command.arg("run").arg("--config").arg(self.config_path()).args(arguments);
         self.process = Some(Process::spawn("the agent", command, &self.log_path())?);
-        self.wait_settled(config)
+        Ok(())
     }
 
     /// Runs it with the text of a configuration that it is expected to refuse; what it said.
@@ -57,9 +63,12 @@ impl<'a> Agent<'a> {
         fs::write(self.config_path(), text).context("writing lb.toml")?;
         let mut command = self.netns.command(&self.binary);
         command.arg("run").arg("--config").arg(self.config_path());
-        let mut process = Process::spawn("the agent", command, &self.log_path())?;
+        let log = self.scratch.path().join("refusal");
+        // Each answer by itself.
+        let _ = fs::remove_file(&log);
+        let mut process = Process::spawn("the agent", command, &log)?;
         let status = wait_until(READY, "the agent refused to start", || process.ended())?;
-        let stderr = fs::read(self.log_path()).context("reading the agent's log")?;
+        let stderr = fs::read(&log).context("reading the agent's log")?;
         Ok(Output { status, stdout: Vec::new(), stderr })
     }
 

@@ -28,6 +28,8 @@ pub struct VipConfig {
     pub forward: &'static str,
     /// The lines of `[vip.health]`.
     pub health: String,
+    /// Further lines of `[[vip]]`.
+    pub extra: String,
     /// The servers.
     pub backends: Vec<BackendConfig>,
 }
@@ -89,13 +91,20 @@ flow_entries = 65536
 impl VipConfig {
     /// A TCP service without health checks and without backends.
     pub fn tcp(name: &str, address: SocketAddr, forward: &'static str) -> Self {
-        let health = NO_HEALTH.to_owned();
-        Self { name: name.to_owned(), address, protocol: "tcp", forward, health, backends: Vec::new() }
+        let (health, extra) = (NO_HEALTH.to_owned(), String::new());
+        Self { name: name.to_owned(), address, protocol: "tcp", forward, health, extra, backends: Vec::new() }
     }
 
     /// With these health checks.
     pub fn health(mut self, lines: &str) -> Self {
         self.health = lines.to_owned();
+        self
+    }
+
+    /// With this line in `[[vip]]`.
+    pub fn extra(mut self, line: &str) -> Self {
+        self.extra += line;
+        self.extra.push('\n');
         self
     }
 
@@ -111,7 +120,7 @@ impl VipConfig {
     }
 
     fn write(&self, text: &mut String) {
-        let Self { name, address, protocol, forward, health, backends } = self;
+        let Self { name, address, protocol, forward, health, extra, backends } = self;
         let (ip, port) = (address.ip(), address.port());
         // Writing to a string does not fail.
         let _ = write!(
@@ -123,7 +132,7 @@ address = \"{ip}\"
 port = {port}
 protocol = \"{protocol}\"
 forward = \"{forward}\"
-[vip.health]
+{extra}[vip.health]
 {health}
 "
         );
@@ -132,6 +141,28 @@ forward = \"{forward}\"
                 text,
                 "[[vip.backend]]\nname = \"{name}\"\naddress = \"{address}\"\nweight = {weight}\ndrain = {drain}\n"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_every_part() {
+        let vip = VipConfig::tcp("web", ([203, 0, 113, 10], 80).into(), "l2").extra("drain = \"2s\"");
+        let config = LbConfig::new(vec![vip.backend("one", [10, 0, 0, 1], 3)]);
+        let text = config.to_toml(Path::new("/s"), Path::new("/p"));
+        for part in [
+            "interfaces = [\"eth0\"]",
+            "pin_dir = \"/p\"",
+            "control_socket = \"/s/control.sock\"",
+            "address = \"203.0.113.10\"\nport = 80",
+            "forward = \"l2\"\ndrain = \"2s\"\n[vip.health]\nkind = \"none\"",
+            "[[vip.backend]]\nname = \"one\"\naddress = \"10.0.0.1\"\nweight = 3\ndrain = false\n",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }
 }

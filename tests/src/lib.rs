@@ -19,6 +19,7 @@ pub mod netns;
 pub mod nginx;
 pub mod process;
 pub mod root;
+pub mod scene;
 pub mod scratch;
 pub mod topology;
 pub mod udpserver;
