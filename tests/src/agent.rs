@@ -87,7 +87,7 @@ impl<'a> Agent<'a> {
     /// What it says about itself.
     pub fn status(&self) -> Result<Status> {
         let mut command = Command::new(&self.binary);
-        command.args(["status", "--json", "--socket"]).arg(self.scratch.path().join("state/control.sock"));
+        command.args(["status", "--json", "--socket"]).arg(self.socket());
         let output = command.output().with_context(|| format!("running {}", self.binary.display()))?;
         let text = ip::checked("xdp-lb status --json", output)?;
         serde_json::from_str(&text).with_context(|| format!("`xdp-lb status --json` printed {text}"))
@@ -118,6 +118,11 @@ impl<'a> Agent<'a> {
     /// Where it pins its program and maps.
     pub fn pins(&self) -> PathBuf {
         self.scratch.bpf().join("lb")
+    }
+
+    /// Its control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.scratch.path().join("state/control.sock")
     }
 
     /// Whether there is anything in its pin folder.

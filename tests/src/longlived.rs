@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct LongLived {
     stopping: Arc<AtomicBool>,
     rounds: Vec<Arc<AtomicU64>>,
+    lost: Arc<AtomicU64>,
     threads: Vec<JoinHandle<Result<Report>>>,
 }
 
@@ -50,16 +51,18 @@ impl LongLived {
     pub fn open(from: &Handle, server: SocketAddr, connections: usize) -> Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         let rounds: Vec<_> = (0..THREADS).map(|_| Arc::new(AtomicU64::new(0))).collect();
+        let lost = Arc::new(AtomicU64::new(0));
         let threads = rounds.iter().enumerate().map(|(n, rounds)| {
-            let (from, stopping, rounds) = (from.clone(), Arc::clone(&stopping), Arc::clone(rounds));
+            let (from, stopping) = (from.clone(), Arc::clone(&stopping));
+            let (rounds, lost) = (Arc::clone(rounds), Arc::clone(&lost));
             let part = (connections + n) / THREADS;
             thread::spawn(move || {
                 from.enter()?;
-                Ok(converse(server, part, &stopping, &rounds))
+                Ok(converse(server, part, &stopping, &rounds, &lost))
             })
         });
         let threads = threads.collect();
-        let opened = Self { stopping, rounds, threads };
+        let opened = Self { stopping, rounds, lost, threads };
         opened.wait_lines(1)?;
         Ok(opened)
     }
@@ -70,6 +73,11 @@ impl LongLived {
         let goal = rounds() + more;
         let what = format!("each long-lived connection exchanged {more} more lines");
         wait_until(Duration::from_secs(30), &what, || (rounds() >= goal).then_some(()))
+    }
+
+    /// How many connections were lost or answered wrongly so far.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Ends the conversation.
@@ -108,10 +116,17 @@ struct Connection {
     answered: u64,
 }
 
-fn converse(server: SocketAddr, count: usize, stopping: &AtomicBool, rounds: &AtomicU64) -> Report {
+fn converse(
+    server: SocketAddr,
+    count: usize,
+    stopping: &AtomicBool,
+    rounds: &AtomicU64,
+    lost: &AtomicU64,
+) -> Report {
     let mut report = Report { connections: count, ..Report::default() };
     let mut open: Vec<Connection> = Vec::with_capacity(count);
     let mut ended: Vec<Connection> = Vec::new();
+    let mut told = 0;
     for _ in 0..count {
         match Connection::open(server) {
             Ok(connection) => open.push(connection),
@@ -135,6 +150,9 @@ fn converse(server: SocketAddr, count: usize, stopping: &AtomicBool, rounds: &At
             }
         }
         open = standing;
+        let now = (report.broken.len() + report.wrong.len()) as u64;
+        lost.fetch_add(now - told, Ordering::Relaxed);
+        told = now;
         rounds.fetch_add(1, Ordering::Relaxed);
         thread::sleep(PAUSE);
     }

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait::wait_until;
+use crate::clock;
 
 /// How long a process may take to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -67,12 +68,16 @@ impl Process {
             return Ok(status);
         }
         self.signal(Signal::TERM)?;
-        let what = format!("{} ended after SIGTERM", self.name);
-        let ended = wait_until(GRACE, &what, || self.ended());
-        ended.or_else(|error| {
-            self.kill()?;
-            Err(error.context(self.tail()))
-        })
+        // Not by `wait_until`, which may be cancelled: leaving in order takes as long as it takes.
+        let deadline = clock::now() + GRACE;
+        while clock::now() < deadline {
+            if let Some(status) = self.ended() {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.kill()?;
+        bail!("{} did not end within {GRACE:?} after SIGTERM\n{}", self.name, self.tail())
     }
 
     /// SIGKILL, and waits.
@@ -96,7 +101,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let status = self.terminate();
-        if std::thread::panicking() {
+        if thread::panicking() {
             let status = status.map_or_else(|error| format!("{error:#}"), describe);
             eprintln!("{}: {status}\n{}", self.name, self.tail());
         }
@@ -115,6 +120,7 @@ fn describe(status: ExitStatus) -> String {
 mod tests {
     use super::*;
     use crate::scratch::Scratch;
+    use crate::wait::wait_until;
 
     #[test]
     fn a_child_is_stopped_and_its_last_words_are_kept() {

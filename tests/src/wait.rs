@@ -1,5 +1,6 @@
 //! Waiting for a condition with a deadline, never for a time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -10,12 +11,27 @@ use crate::clock;
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(20);
 
+static CANCELLED: AtomicBool = AtomicBool::new(false);
+
+/// Ends every wait of this process, present and future, with an error: somebody wants to leave.
+pub fn cancel() {
+    CANCELLED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`cancel`] was called.
+pub fn is_cancelled() -> bool {
+    CANCELLED.load(Ordering::Relaxed)
+}
+
 /// Calls `condition` until it gives a value; after `within` an error that names `what` was awaited.
 pub fn wait_until<T>(within: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> Result<T> {
     let deadline = clock::now() + within;
     loop {
         if let Some(value) = condition() {
             return Ok(value);
+        }
+        if is_cancelled() {
+            bail!("stopped waiting until {what}");
         }
         if clock::now() >= deadline {
             bail!("waited {within:?} in vain until {what}");

@@ -24,14 +24,16 @@ fn refused(agent: &Agent<'_>, text: &str, code: i32) -> String {
     said
 }
 
+/// What is replaced by what in a right configuration, and words that have to be in the answer.
+type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
 #[test]
 fn a_wrong_configuration_is_told_line_by_line_and_nothing_is_attached() {
     require_root!();
     let topology = Topology::new(ONE_BACKEND).unwrap();
     let agent = Agent::new(&topology.balancer).unwrap();
     let right = agent.text_of(&config(&topology));
-    // What is replaced by what, and words that have to be in the answer.
-    let table: [(&[(&str, &str)], &[&str]); 8] = [
+    let table: [Row; 8] = [
         (&[("weight = 1", "weight = 70000")], &["weight", "70000"]),
         (&[("weight = 1", "wieght = 1")], &["wieght"]),
         (&[("\"l2\"", "\"l3\"")], &["forward", "l3", "ipip"]),
