@@ -1,1 +1,26 @@
-//! The test bed: network namespaces, real servers and clients. Leaves the machine as it found it.
+//! The test bed: network namespaces, real servers and clients, the real agent. Leaves the machine as it found it:
+//! everything is a guard that removes what it made when dropped, and what a killed process left is removed by the
+//! next one.
+//!
+//! Never looks inside the agent: it is started, signalled and asked like by its users.
+
+pub mod agent;
+pub mod body;
+pub mod client;
+pub mod clock;
+pub mod decap;
+pub mod echo;
+pub mod ip;
+pub mod lbconfig;
+pub mod lineserver;
+pub mod load;
+pub mod longlived;
+pub mod netns;
+pub mod nginx;
+pub mod process;
+pub mod root;
+pub mod scene;
+pub mod scratch;
+pub mod topology;
+pub mod udpserver;
+pub mod wait;

@@ -1,0 +1,99 @@
+//! What the agent refuses to start with: how it ends, what it says, and that it touched nothing.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
+
+use std::net::IpAddr;
+
+use xdp_lb_tests::agent::{Agent, has_xdp};
+use xdp_lb_tests::decap::Decap;
+use xdp_lb_tests::lbconfig::LbConfig;
+use xdp_lb_tests::topology::{BALANCER, Options, Topology, VIPS_V4};
+use xdp_lb_tests::{require_root, scene};
+
+const ONE_BACKEND: Options = Options { backends: 1, routed: false, client_mtu: 1500, lan_mtu: 1500 };
+
+fn config(topology: &Topology) -> LbConfig {
+    LbConfig::new(vec![scene::vip(topology, (VIPS_V4[0], 80).into(), "l2", &[1])])
+}
+
+/// Runs the agent with `text` and checks how it ends; what it said.
+fn refused(agent: &Agent<'_>, text: &str, code: i32) -> String {
+    let output = agent.run_refused(text).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "with\n{text}\nit said\n{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+/// What is replaced by what in a right configuration, and words that have to be in the answer.
+type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
+#[test]
+fn a_wrong_configuration_is_told_line_by_line_and_nothing_is_attached() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let agent = Agent::new(&topology.balancer).unwrap();
+    let right = agent.text_of(&config(&topology));
+    let table: [Row; 8] = [
+        (&[("weight = 1", "weight = 70000")], &["weight", "70000"]),
+        (&[("weight = 1", "wieght = 1")], &["wieght"]),
+        (&[("\"l2\"", "\"l3\"")], &["forward", "l3", "ipip"]),
+        (&[("203.0.113.10", "203.0.113.300")], &["address", "203.0.113.300"]),
+        (&[("203.0.113.10", "2001:db8::10")], &["l2"]),
+        (&[("[\"eth0\"]", "[]")], &["interfaces"]),
+        (&[("[[vip]]", "[[vip")], &["lb.toml"]),
+        (&[("weight = 1", "weight = -1"), ("port = 80", "port = 99999")], &["weight", "-1", "port", "99999"]),
+    ];
+    for (replacements, words) in table {
+        let text = replacements.iter().fold(right.clone(), |text, (from, to)| text.replacen(from, to, 1));
+        assert_ne!(text, right, "{replacements:?} changes nothing");
+        let said = refused(&agent, &text, 2);
+        for word in words.iter().chain(&["lb.toml:"]) {
+            assert!(said.contains(word), "{replacements:?}: no {word:?} in\n{said}");
+        }
+        assert!(
+            !has_xdp(&topology.balancer).unwrap() && !agent.has_pins(),
+            "{replacements:?} left something"
+        );
+    }
+}
+
+#[test]
+fn a_missing_interface_is_named() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let agent = Agent::new(&topology.balancer).unwrap();
+    let mut config = config(&topology);
+    config.interface = "eth9".to_owned();
+    let said = refused(&agent, &agent.text_of(&config), 1);
+    assert!(said.contains("eth9"), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "one line, not\n{said}");
+    assert!(!agent.has_pins());
+}
+
+#[test]
+fn an_interface_that_another_program_has_is_left_to_it() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let own: [IpAddr; 2] = [BALANCER.0.into(), BALANCER.1.into()];
+    let _other = Decap::start(&topology.balancer, &own).unwrap();
+    let agent = Agent::new(&topology.balancer).unwrap();
+    let said = refused(&agent, &agent.text_of(&config(&topology)), 1);
+    assert!(said.contains("eth0"), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "one line, not\n{said}");
+    assert!(has_xdp(&topology.balancer).unwrap(), "the other program was detached");
+    assert!(!agent.has_pins());
+}
+
+#[test]
+fn a_second_agent_does_not_disturb_the_first() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let _servers = scene::web_servers(&topology).unwrap();
+    let config = config(&topology);
+    let agent = Agent::start(&topology.balancer, &config).unwrap();
+    let output = agent.run_refused(&agent.text_of(&config)).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(agent.status().is_ok_and(|status| status.vips.len() == 1), "the first does not answer any more");
+    let sample = xdp_lb_tests::client::sample(topology.client.handle(), (VIPS_V4[0], 80).into(), 50);
+    assert_eq!(sample.failures, Vec::<String>::new());
+}
