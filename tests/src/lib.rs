@@ -21,6 +21,7 @@ pub mod process;
 pub mod root;
 pub mod scene;
 pub mod scratch;
+pub mod stub;
 pub mod topology;
 pub mod udpserver;
 pub mod wait;

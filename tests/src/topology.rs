@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::netns::Netns;
+use crate::stub::Stub;
 use crate::wait::wait_until;
 use crate::{echo, ip};
 
@@ -77,24 +78,32 @@ pub struct Topology {
     /// Where the servers run.
     pub backends: Vec<Netns>,
     options: Options,
+    stub: Option<Stub>,
 }
 
 impl Topology {
     /// Builds the network and waits until all of it answers.
     pub fn new(options: Options) -> Result<Self> {
-        let topology = Self {
+        let mut topology = Self {
             client: Netns::new("client")?,
             router: Netns::new("router")?,
             balancer: Netns::new("balancer")?,
             backends: (1..=options.backends).map(|n| Netns::new(&format!("b{n}"))).collect::<Result<_>>()?,
             options,
+            stub: None,
         };
         topology.set_parameters()?;
         topology.connect()?;
         topology.address()?;
         topology.set_offloads()?;
+        topology.stub = Some(Stub::attach(&topology.router, "p-lb")?);
         topology.wait_ready().context("the test network does not answer")?;
         Ok(topology)
+    }
+
+    /// Whether the balancer's frames reach the router also when they were sent back where they came from.
+    pub fn takes_bounced_frames(&self) -> bool {
+        self.stub.is_some()
     }
 
     /// Both addresses of the backend at `index`, from 0.

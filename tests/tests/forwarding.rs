@@ -4,7 +4,7 @@
 //! the client to send smaller packets.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use xdp_lb_tests::agent::Agent;
@@ -62,7 +62,16 @@ fn bodies_arrive(xdp_mode: &'static str, routed: bool) {
 
     // The next hop of `l2` is the backend itself, which a router in between makes impossible.
     let modes = MODES.into_iter().filter(|(_, _, forward, _)| !routed || *forward != "l2");
-    let vips: Vec<_> = modes.enumerate().map(|(n, mode)| vip(&topology, n, mode)).collect();
+    let (mut v4, mut v6) = (VIPS_V4.into_iter(), VIPS_V6.into_iter());
+    let vips: Vec<_> = modes
+        .map(|mode| {
+            let address = match mode.1 {
+                V4 => v4.next().unwrap().into(),
+                V6 => v6.next().unwrap().into(),
+            };
+            vip(&topology, address, mode)
+        })
+        .collect();
     let mut config = LbConfig::new(vips);
     config.xdp_mode = xdp_mode;
     let agent = Agent::start(&topology.balancer, &config).unwrap();
@@ -75,12 +84,9 @@ fn bodies_arrive(xdp_mode: &'static str, routed: bool) {
     }
 }
 
-fn vip(topology: &Topology, n: usize, mode: (&str, Family, &'static str, Family)) -> VipConfig {
-    let (name, family, forward, inner) = mode;
-    let address: SocketAddr = match family {
-        V4 => (VIPS_V4[n / 2], PORT).into(),
-        V6 => (VIPS_V6[n / 2], PORT).into(),
-    };
+fn vip(topology: &Topology, address: IpAddr, mode: (&str, Family, &'static str, Family)) -> VipConfig {
+    let (name, _, forward, inner) = mode;
+    let address = SocketAddr::new(address, PORT);
     (0..2).fold(VipConfig::tcp(name, address, forward), |vip, index| {
         vip.backend(&scene::name(index), scene::address(topology, index, inner), 100)
     })
