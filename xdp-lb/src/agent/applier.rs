@@ -48,10 +48,11 @@ impl<D: Datapath> Applier<D> {
     fn proceed(&mut self) {
         while let Some(command) = self.waiting.front() {
             match self.datapath.apply(command) {
-                Ok(()) if self.failures > 0 => {
-                    tracing::info!("data path: {} succeeded after all", name(command))
+                Ok(()) => {
+                    if self.failures > 0 {
+                        tracing::info!("data path: {} succeeded after all", name(command));
+                    }
                 }
-                Ok(()) => {}
                 Err(e) => {
                     self.failures += 1;
                     let what = name(command);

@@ -27,7 +27,7 @@ pub(super) struct ExplainArgs {
     vip: String,
 
     /// The client's address and port
-    #[arg(value_name = "SRC:PORT")]
+    #[arg(value_name = "SRC:PORT", value_parser = client)]
     client: SocketAddr,
 
     /// Print the answer as JSON
@@ -36,6 +36,10 @@ pub(super) struct ExplainArgs {
 
     #[command(flatten)]
     socket: SocketArgs,
+}
+
+fn client(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an address and a port, as 198.51.100.7:40000 or [2001:db8::7]:40000")
 }
 
 pub(super) fn run(args: ExplainArgs) -> ExitCode {

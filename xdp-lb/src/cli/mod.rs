@@ -76,11 +76,9 @@ mod tests {
         for word in ["run", "check", "status", "explain", "decap", "Exit codes", "kill -HUP"] {
             assert!(help.contains(word), "{word} missing in {help}");
         }
-        for mut command in
-            Cli::command().get_subcommands().cloned().filter(|command| command.get_name() != "help")
-        {
-            let name = command.get_name().to_owned();
-            assert!(command.render_long_help().to_string().len() > 200, "{name} teaches little");
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "help") {
+            let name = command.get_name();
+            assert!(command.clone().render_long_help().to_string().len() > 200, "{name} teaches little");
         }
     }
 }

@@ -207,7 +207,7 @@ fn short(rate: f64) -> String {
     }
     let mut value = rate;
     for unit in ["", "k", "M", "G", "T"] {
-        let rounded = if value < 9.95 && (unit != "" || value.fract() >= 0.05) {
+        let rounded = if value < 9.95 && (!unit.is_empty() || value.fract() >= 0.05) {
             (value * 10.0).round() / 10.0
         } else {
             value.round()
