@@ -206,7 +206,7 @@ fn check_settled(config: &LbConfig, status: &Status) -> Result<()> {
         let vip = vip.with_context(|| format!("no VIP {}", wanted.name))?;
         for wanted in &wanted.backends {
             let backend = backend(vip, &wanted.name)?;
-            let state = if wanted.drain { "draining" } else { "up" };
+            let state = if wanted.drain || wanted.weight == 0 { "draining" } else { "up" };
             ensure!(backend.state == state, "{} is {}: {}", backend.name, backend.state, backend.reason);
             ensure!(backend.weight == wanted.weight, "{} has weight {}", backend.name, backend.weight);
             ensure!(backend.next_hop == "resolved", "way to {}: {}", backend.name, backend.next_hop);

@@ -1,10 +1,13 @@
 //! Shares follow weights.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
+use std::time::Duration;
+
 use xdp_lb_tests::agent::Agent;
 use xdp_lb_tests::lbconfig::LbConfig;
 use xdp_lb_tests::nginx::PORT;
 use xdp_lb_tests::topology::{Options, Topology, VIPS_V4};
+use xdp_lb_tests::wait::wait_until_ok;
 use xdp_lb_tests::{client, require_root, scene};
 
 #[test]
@@ -22,6 +25,11 @@ fn ten_thousand_connections_are_shared_1_2_5() {
         let (share, wanted) = (sample.share(&scene::name(index)), f64::from(weight) / 8.0);
         assert!((share - wanted).abs() < 0.02, "{} got {share:.3}, not {wanted:.3}", scene::name(index));
     }
-    let counted: u64 = agent.status().unwrap().vips[0].backends.iter().map(|b| b.traffic.new_flows).sum();
-    assert!(counted >= 10_000, "the agent counted {counted} connections");
+    wait_until_ok(Duration::from_secs(5), "the agent has counted the connections", || {
+        let backends = agent.status()?.vips.swap_remove(0).backends;
+        let counted: u64 = backends.iter().map(|backend| backend.traffic.new_flows).sum();
+        anyhow::ensure!(counted >= 10_000, "the agent counted {counted} connections");
+        Ok(())
+    })
+    .unwrap();
 }
