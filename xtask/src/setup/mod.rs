@@ -159,7 +159,7 @@ mod tests {
             ),
             (
                 "nightly without rust-src",
-                without(&[Missing::RustSrc, Missing::Linker], &[Missing::Rustc], None),
+                without(&[Missing::RustSrc, Missing::Linker], &[Missing::Rustc, Missing::Linker], None),
                 &[(Way::Rustup, false), (Way::Debian, false)],
             ),
             (
