@@ -50,15 +50,19 @@ struct Attempt {
     add_nightly: bool,
 }
 
-/// What to try, in order: a nightly that is there, Debian's packages, a nightly that is not there yet.
+/// What to try, in order: the way that lacks less, a nightly that is there before Debian's packages, and those before
+/// a nightly that is not there yet.
 fn plan(error: &NoToolchain) -> Vec<Attempt> {
     let lacks = |missing| error.survey.rustup.as_ref().is_err_and(|all| all.contains(&missing));
+    let count = |way| error.survey.of(way).as_ref().err().map_or(0, Vec::len);
     let rustup = |add_nightly| Attempt { way: Way::Rustup, add_nightly };
     let debian = Attempt { way: Way::Debian, add_nightly: false };
     let attempts = if lacks(Missing::Rustup) {
         vec![debian]
     } else if lacks(Missing::Nightly) {
         vec![debian, rustup(true)]
+    } else if count(Way::Debian) < count(Way::Rustup) {
+        vec![debian, rustup(false)]
     } else {
         vec![rustup(false), debian]
     };
@@ -114,7 +118,7 @@ fn advice(error: &NoToolchain) -> String {
     ];
     let ways = ways.into_iter().filter(|(way, _)| error.wanted.is_none_or(|wanted| wanted == *way));
     let commands = ways.map(|(way, commands)| format!("\n  the {} way:\n    {commands}", way.name()));
-    format!("{error}\nThese commands complete one way; either will do:{}", commands.collect::<String>())
+    format!("{error}\nThese commands complete it:{}", commands.collect::<String>())
 }
 
 /// Prints what is there and fails where something is missing.
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_nearest_is_tried_first() {
-        let rows: [(&str, NoToolchain, Plan); 5] = [
+        let rows: [(&str, NoToolchain, Plan); 6] = [
             ("no rustup", without(&[Missing::Rustup], &[Missing::Rustc], None), &[(Way::Debian, false)]),
             (
                 "stable only",
@@ -155,13 +159,18 @@ mod tests {
             ),
             (
                 "nightly without rust-src",
-                without(&[Missing::RustSrc, Missing::Linker], &[Missing::Rustc], None),
+                without(&[Missing::RustSrc, Missing::Linker], &[Missing::Rustc, Missing::Linker], None),
                 &[(Way::Rustup, false), (Way::Debian, false)],
             ),
             (
                 "only the linker",
                 without(&[Missing::Linker], &[Missing::Core, Missing::Linker], None),
                 &[(Way::Rustup, false), (Way::Debian, false)],
+            ),
+            (
+                "only the linker, of Debian's way",
+                without(&[Missing::RustSrc, Missing::Linker], &[Missing::Linker], None),
+                &[(Way::Debian, false), (Way::Rustup, false)],
             ),
             (
                 "Debian wanted",
