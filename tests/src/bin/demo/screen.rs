@@ -100,7 +100,8 @@ impl Screen {
                 ),
             ];
             lines.extend(rows.iter().map(Row::drawn));
-            lines.push(format!("  {footer}"));
+            // A line that wraps would be two when the table is erased.
+            lines.push(format!("  {footer}").chars().take(columns().saturating_sub(1)).collect());
             self.drawn = lines.len() as u16;
             self.write(&(lines.join("\n") + "\n"));
         } else if self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
@@ -144,8 +145,7 @@ impl Row {
     }
 
     fn drawn(&self) -> String {
-        let columns = terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        let room = BAR.min(columns.saturating_sub(48));
+        let room = BAR.min(columns().saturating_sub(48));
         let filled = ((self.share * room as f64).round() as usize).min(room);
         let bar = "█".repeat(filled) + &"·".repeat(room - filled);
         let state = format!("{:<10}", self.state());
@@ -161,4 +161,8 @@ impl Row {
     fn spoken(&self) -> String {
         format!("{} {} {:.0} %", self.name, self.state(), self.share * 100.0)
     }
+}
+
+fn columns() -> usize {
+    terminal::size().map_or(80, |(columns, _)| usize::from(columns))
 }

@@ -90,7 +90,7 @@ impl<'s> Show<'s> {
         let rows: Vec<_> =
             (0..self.backends).map(|index| self.row(&scene::name(index), status.as_ref())).collect();
         let footer = format!(
-            "{} requests/s, {} failing now, {} failed in all; {} of the open connections lost",
+            "{} requests/s, {} failing now, {} failed in all; {} open connections lost",
             self.tally.recent_answers(),
             self.tally.recent_failures(),
             self.tally.failed,
