@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_BACKENDS;
 
-/// Position of a VIP in the slot tables and the VIP counters.
+/// Position of a VIP in the slot tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct VipId(u16);

@@ -321,7 +321,7 @@ impl FlowWord {
     }
 }
 
-/// What passed, per CPU: one value per VIP and one per backend.
+/// What passed to a backend, per CPU. A VIP's totals are the sum of its backends': each belongs to one VIP only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct Traffic {
@@ -340,6 +340,21 @@ pub struct Traffic {
 }
 
 const _: () = assert!(size_of::<Traffic>() == 64);
+
+impl core::ops::Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+            new_flows: self.new_flows + other.new_flows,
+            closes: self.closes + other.closes,
+            unrecorded: self.unrecorded + other.unrecorded,
+            reserved: [0; 3],
+        }
+    }
+}
 
 /// A budget per CPU and second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -365,8 +380,6 @@ pub mod names {
     pub const BACKENDS: &str = "BACKENDS";
     /// `Array<Bucket>`, mapped.
     pub const FLOWS: &str = "FLOWS";
-    /// `PerCpuArray<Traffic>` by VIP id.
-    pub const VIP_TRAFFIC: &str = "VIP_TRAFFIC";
     /// `PerCpuArray<Traffic>` by backend id.
     pub const BACKEND_TRAFFIC: &str = "BACKEND_TRAFFIC";
     /// `PerCpuArray<[u64; Reason::COUNT], 1>`.

@@ -1,14 +1,12 @@
 //! Counters, one per CPU: no two program runs write the same one.
 
-use aya_ebpf::maps::PerCpuArray;
 use xdp_lb_common::balance::Forward;
 use xdp_lb_common::flow::Signal;
-use xdp_lb_common::maps::Traffic;
 use xdp_lb_common::reason::Reason;
 
-use crate::maps::{BACKEND_TRAFFIC, REASONS, VIP_TRAFFIC};
+use crate::maps::{BACKEND_TRAFFIC, REASONS};
 
-/// Counts a packet under its reason. `Forwarded` is the sum over the VIPs less the other two forwarding reasons, and
+/// Counts a packet under its reason. `Forwarded` is the sum over the backends less the other two forwarding reasons, and
 /// so is not counted a second time here.
 #[inline(always)]
 pub(crate) fn reason(reason: Reason) {
@@ -17,21 +15,22 @@ pub(crate) fn reason(reason: Reason) {
     unsafe { (*counters)[reason as usize] += 1 };
 }
 
-/// Counts a forwarded packet with its VIP and its backend.
+/// Counts a forwarded packet with its backend.
 #[inline(always)]
 pub(crate) fn forwarded(forward: &Forward<'_>) {
-    traffic(&VIP_TRAFFIC, forward.vip.index(), forward);
-    traffic(&BACKEND_TRAFFIC, forward.id.index(), forward);
-}
-
-#[inline(always)]
-fn traffic(map: &PerCpuArray<Traffic>, index: u32, forward: &Forward<'_>) {
-    let Some(traffic) = map.get_ptr_mut(index) else { return };
+    let Some(traffic) = BACKEND_TRAFFIC.get_ptr_mut(forward.id.index()) else { return };
     // SAFETY: the value is this CPU's.
     let traffic = unsafe { &mut *traffic };
     traffic.packets += 1;
     traffic.bytes += forward.bytes as u64;
-    traffic.new_flows += forward.new_flow as u64;
-    traffic.closes += matches!(forward.signal, Signal::Close) as u64;
-    traffic.unrecorded += forward.unrecorded as u64;
+    // Most packets do none of this.
+    if forward.new_flow {
+        traffic.new_flows += 1;
+    }
+    if matches!(forward.signal, Signal::Close) {
+        traffic.closes += 1;
+    }
+    if forward.unrecorded {
+        traffic.unrecorded += 1;
+    }
 }

@@ -22,9 +22,6 @@ pub(crate) static BACKENDS: Array<Backend> = Array::with_max_entries(1, BPF_F_MM
 pub(crate) static FLOWS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
-pub(crate) static VIP_TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(1, 0);
-
-#[map]
 pub(crate) static BACKEND_TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::io;
 
 use aya::Ebpf;
-use aya::maps::{MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::{MapError, PerCpuValues};
 use aya::programs::{ProgramError, Xdp};
 use xdp_lb_common::flow::{Flow, Signal};
 use xdp_lb_common::ids::{BackendId, VipId};
@@ -97,6 +97,8 @@ pub struct Kernel {
     sources: TunnelSources,
     vips: BTreeMap<VipId, VipRecord>,
     backends: BTreeMap<BackendId, VipId>,
+    /// What passed to backends that are gone, by VIP.
+    gone: BTreeMap<VipId, Traffic>,
     sweeper: Sweeper,
 }
 
@@ -146,6 +148,7 @@ impl Kernel {
             sources: TunnelSources::of(agent),
             vips: BTreeMap::new(),
             backends: BTreeMap::new(),
+            gone: BTreeMap::new(),
             sweeper: Sweeper::default(),
         };
         kernel.write_settings(agent, &earlier);
@@ -232,7 +235,11 @@ impl Kernel {
 
     fn clear_backend(&mut self, backend: BackendId) -> Result<(), KernelError> {
         self.write_backend(backend, &Backend::default())?;
-        self.backends.remove(&backend);
+        let passed = self.traffic(backend)?;
+        if let Some(vip) = self.backends.remove(&backend) {
+            let total = self.gone.entry(vip).or_default();
+            *total = *total + passed;
+        }
         let map_error = |source| KernelError::Map { name: names::BACKEND_TRAFFIC, source };
         let zeros = PerCpuValues::try_from(vec![
             Traffic::default();
@@ -241,6 +248,16 @@ impl Kernel {
         ])
         .map_err(|error| map_error(error.into()))?;
         self.maps.backend_traffic.set(backend.index(), zeros, 0).map_err(map_error)
+    }
+
+    /// What passed to a backend, over all CPUs.
+    fn traffic(&self, backend: BackendId) -> Result<Traffic, KernelError> {
+        let per_cpu = self
+            .maps
+            .backend_traffic
+            .get(&backend.index(), 0)
+            .map_err(|source| KernelError::Map { name: names::BACKEND_TRAFFIC, source })?;
+        Ok(per_cpu.iter().fold(Traffic::default(), |sum, cpu| sum + *cpu))
     }
 
     fn owners(&self) -> Owners {
@@ -291,18 +308,20 @@ impl Datapath for Kernel {
     }
 
     fn counters(&mut self) -> Result<Counters, KernelError> {
-        let vips =
-            totals(&self.maps.vip_traffic, names::VIP_TRAFFIC, self.vips.keys().map(|vip| vip.index()))?;
-        let backends = totals(
-            &self.maps.backend_traffic,
-            names::BACKEND_TRAFFIC,
-            self.backends.keys().map(|backend| backend.index()),
-        )?;
+        let (mut vips, mut backends) = (Vec::new(), Vec::new());
+        for (vip, passed) in &self.gone {
+            add(&mut vips, vip.index(), *passed);
+        }
+        for (&backend, vip) in &self.backends {
+            let passed = self.traffic(backend)?;
+            add(&mut backends, backend.index(), passed);
+            add(&mut vips, vip.index(), passed);
+        }
         let map_error = |source| KernelError::Map { name: names::REASONS, source };
         let per_cpu = self.maps.reasons.get(&0, 0).map_err(map_error)?;
         let mut reasons: Vec<u64> =
             (0..Reason::COUNT).map(|reason| per_cpu.iter().map(|counts| counts[reason]).sum()).collect();
-        // The fast path counts no reason: what is left of the VIPs' packets is it.
+        // The fast path counts no reason: what is left of the packets forwarded is it.
         let forwarded: u64 = vips.iter().map(|traffic| traffic.packets).sum();
         let counted =
             reasons[Reason::ForwardedByRoute as usize] + reasons[Reason::ForwardedIcmpError as usize];
@@ -331,27 +350,11 @@ impl Datapath for Kernel {
     }
 }
 
-/// Traffic over all CPUs at each of `indices`; zero in between.
-fn totals(
-    map: &PerCpuArray<MapData, Traffic>,
-    name: &'static str,
-    indices: impl Iterator<Item = u32>,
-) -> Result<Vec<Traffic>, KernelError> {
-    let mut totals = Vec::new();
-    for index in indices {
-        let per_cpu = map.get(&index, 0).map_err(|source| KernelError::Map { name, source })?;
-        let position = index as usize;
-        if totals.len() <= position {
-            totals.resize(position + 1, Traffic::default());
-        }
-        totals[position] = per_cpu.iter().fold(Traffic::default(), |sum, cpu| Traffic {
-            packets: sum.packets + cpu.packets,
-            bytes: sum.bytes + cpu.bytes,
-            new_flows: sum.new_flows + cpu.new_flows,
-            closes: sum.closes + cpu.closes,
-            unrecorded: sum.unrecorded + cpu.unrecorded,
-            reserved: [0; 3],
-        });
+/// Adds `passed` to what is at `index`; the list grows as needed.
+fn add(totals: &mut Vec<Traffic>, index: u32, passed: Traffic) {
+    let position = index as usize;
+    if totals.len() <= position {
+        totals.resize(position + 1, Traffic::default());
     }
-    Ok(totals)
+    totals[position] = totals[position] + passed;
 }

@@ -77,14 +77,13 @@ impl Sizes {
     }
 
     /// Name, entries and value size of each map.
-    fn table(&self) -> [(&'static str, u32, usize); 9] {
+    fn table(&self) -> [(&'static str, u32, usize); 8] {
         [
             (names::SETTINGS, 1, size_of::<Settings>()),
             (names::DIRECTORY, self.directory, size_of::<DirectoryEntry>()),
             (names::SLOTS, self.vips, size_of::<SlotTable>()),
             (names::BACKENDS, self.backends, size_of::<Backend>()),
             (names::FLOWS, self.buckets, size_of::<Bucket>()),
-            (names::VIP_TRAFFIC, self.vips, size_of::<Traffic>()),
             (names::BACKEND_TRAFFIC, self.backends, size_of::<Traffic>()),
             (names::REASONS, 1, size_of::<ReasonCounts>()),
             (names::BUDGETS, 1, size_of::<[Budget; 2]>()),
@@ -102,7 +101,6 @@ pub(super) struct Maps {
     pub(super) slots: Mapping<SlotTable>,
     pub(super) backends: Mapping<Backend>,
     pub(super) flows: Mapping<Bucket>,
-    pub(super) vip_traffic: PerCpuArray<MapData, Traffic>,
     pub(super) backend_traffic: PerCpuArray<MapData, Traffic>,
     pub(super) reasons: PerCpuArray<MapData, ReasonCounts>,
     pub(super) log2_positions: u8,
@@ -127,7 +125,6 @@ pub(super) fn load(object: &[u8], agent: &Agent, folder: Option<&Path>) -> Resul
         slots: mapped(&ebpf, names::SLOTS, sizes.vips)?,
         backends: mapped(&ebpf, names::BACKENDS, sizes.backends)?,
         flows: mapped(&ebpf, names::FLOWS, sizes.buckets)?,
-        vip_traffic: opened(&mut ebpf, names::VIP_TRAFFIC)?,
         backend_traffic: opened(&mut ebpf, names::BACKEND_TRAFFIC)?,
         reasons: opened(&mut ebpf, names::REASONS)?,
         log2_positions: log2_positions(agent.max_vips),
