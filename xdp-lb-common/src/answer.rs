@@ -118,13 +118,18 @@ fn push_front<P: PacketMut>(packet: &mut P, layout: &Layout, bytes: usize) -> Op
     let tags: [u32; 2] = packet.load(12)?;
     packet.push(bytes)?;
     packet.store(0, macs)?;
-    match layout.l3 - ETHERNET_LEN {
-        0 => {}
-        VLAN_LEN => packet.store(12, tags[0])?,
-        _ => packet.store(12, tags)?,
-    }
     let kind = if layout.is_v4 { ethertype::IPV4 } else { ethertype::IPV6 };
-    packet.store(layout.l3 - 2, kind)?;
+    match layout.l3 - ETHERNET_LEN {
+        0 => packet.store(12, kind)?,
+        VLAN_LEN => {
+            packet.store(12, tags[0])?;
+            packet.store(16, kind)?;
+        }
+        _ => {
+            packet.store(12, tags)?;
+            packet.store(20, kind)?;
+        }
+    }
     swap_macs(packet)
 }
 

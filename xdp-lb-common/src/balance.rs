@@ -3,11 +3,12 @@
 use crate::answer;
 use crate::flow::{Flow, Signal};
 use crate::ids::{BackendId, VipId};
+use crate::maps::Address;
 use crate::packet::PacketMut;
-use crate::parse::{Content, Layout, Stop, parse};
+use crate::parse::{Content, Layout, Parsed, Stop, parse};
 use crate::reason::Reason;
 use crate::rewrite;
-use crate::steer::{BudgetKind, Steered, Tables, is_vip_address, steer};
+use crate::steer::{BudgetKind, Tables, is_vip_address, steer};
 
 /// What is to be done with the frame, as it now is.
 #[derive(Clone, Copy, Debug)]
@@ -44,29 +45,44 @@ pub struct Forward<'a> {
 /// Handles one frame.
 #[inline(always)]
 pub fn balance<'a, P: PacketMut, T: Tables>(packet: &mut P, tables: &'a T) -> Verdict<'a> {
-    let handled = match parse(packet) {
-        Ok(parsed) => match parsed.content {
-            Content::Flow(flow) => return balance_flow(packet, &parsed.layout, &flow, tables),
-            Content::Echo(address) if is_vip_address(address, tables) => answer::echo(packet, &parsed.layout),
-            Content::Echo(_) => Err(Reason::NotVip),
-        },
-        Err(Stop::Always(reason)) => Err(reason),
-        Err(Stop::IfVip { destination, reason }) => {
-            Err(if is_vip_address(destination, tables) { reason } else { Reason::NotVip })
+    match parse(packet) {
+        Ok(Parsed { layout, content: Content::Flow(flow) }) => balance_flow(packet, layout, flow, tables),
+        Ok(Parsed { layout, content: Content::Echo(address) }) => {
+            Verdict::Stop(answer_echo(packet, layout, address, tables))
         }
-    };
-    let (Ok(reason) | Err(reason)) = handled;
-    Verdict::Stop(reason)
+        Err(Stop::Always(reason)) => Verdict::Stop(reason),
+        Err(Stop::IfVip { destination, reason }) => Verdict::Stop(judge(destination, reason, tables)),
+    }
+}
+
+// What is rare is kept out of line: the kernel's target has ten registers, and what it needs must not crowd out what
+// every packet needs. Arguments are passed by value for the same reason: a reference would keep them in memory.
+
+#[cold]
+#[inline(never)]
+fn judge<T: Tables>(destination: Address, reason: Reason, tables: &T) -> Reason {
+    if is_vip_address(destination, tables) { reason } else { Reason::NotVip }
+}
+
+#[cold]
+#[inline(never)]
+fn answer_echo<P: PacketMut, T: Tables>(packet: &mut P, layout: Layout, address: Address, tables: &T) -> Reason {
+    if !is_vip_address(address, tables) {
+        return Reason::NotVip;
+    }
+    let Some(layout) = layout.bounded() else { return Reason::TruncatedTransport };
+    let (Ok(reason) | Err(reason)) = answer::echo(packet, &layout);
+    reason
 }
 
 #[inline(always)]
 fn balance_flow<'a, P: PacketMut, T: Tables>(
     packet: &mut P,
-    layout: &Layout,
-    flow: &Flow,
+    layout: Layout,
+    flow: Flow,
     tables: &'a T,
 ) -> Verdict<'a> {
-    let steered = match steer(flow, tables) {
+    let steered = match steer(&flow, tables) {
         Ok(steered) => steered,
         Err(reason) => return Verdict::Stop(reason),
     };
@@ -75,13 +91,13 @@ fn balance_flow<'a, P: PacketMut, T: Tables>(
     let ip_len = layout.ip_len + overhead;
     if ip_len > steered.backend.mtu as usize {
         // An error never answers an error (RFC 1122 section 3.2.2), nor a packet that may be fragmented.
-        let answerable = layout.dont_fragment && !matches!(flow.signal, Signal::About);
-        if !answerable {
+        if !layout.dont_fragment || matches!(flow.signal, Signal::About) {
             return Verdict::Stop(Reason::TooBig);
         }
-        return Verdict::Stop(answer_too_big(packet, layout, &steered, overhead, tables));
+        let mtu = steered.backend.mtu.saturating_sub(overhead as u32);
+        return Verdict::Stop(answer_too_big(packet, layout, mtu, tables));
     }
-    if let Err(reason) = rewrite::forward(packet, layout, steered.hash, steered.backend) {
+    if let Err(reason) = rewrite::forward(packet, &layout, steered.hash, steered.backend) {
         return Verdict::Stop(reason);
     }
     Verdict::Forward(Forward {
@@ -97,19 +113,14 @@ fn balance_flow<'a, P: PacketMut, T: Tables>(
     })
 }
 
-#[inline(always)]
-fn answer_too_big<P: PacketMut, T: Tables>(
-    packet: &mut P,
-    layout: &Layout,
-    steered: &Steered<'_>,
-    overhead: usize,
-    tables: &T,
-) -> Reason {
+#[cold]
+#[inline(never)]
+fn answer_too_big<P: PacketMut, T: Tables>(packet: &mut P, layout: Layout, mtu: u32, tables: &T) -> Reason {
     let Some(settings) = tables.settings() else { return Reason::NoTable };
     if !tables.spend(BudgetKind::Icmp, settings) {
         return Reason::TooBig;
     }
-    let mtu = steered.backend.mtu.saturating_sub(overhead as u32);
-    let (Ok(reason) | Err(reason)) = answer::too_big(packet, layout, mtu);
+    let Some(layout) = layout.bounded() else { return Reason::TooBig };
+    let (Ok(reason) | Err(reason)) = answer::too_big(packet, &layout, mtu);
     reason
 }

@@ -6,7 +6,7 @@ use crate::limits::{MAX_EXTENSION_BYTES, MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS};
 use crate::maps::Address;
 use crate::packet::Packet;
 use crate::reason::Reason;
-use crate::wire::{ETHERNET_LEN, VLAN_LEN, ethertype, icmp, icmpv6, ip_protocol, ipv6_extension, tcp_flag};
+use crate::wire::{ETHERNET_LEN, IPV6_LEN, VLAN_LEN, ethertype, icmp, icmpv6, ip_protocol, ipv6_extension, tcp_flag};
 
 /// A packet that may concern a VIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,22 @@ pub struct Layout {
     /// Whether it is IPv4.
     pub is_v4: bool,
 }
+
+impl Layout {
+    /// The same layout, its offsets known to be those that the parser gives. What went through memory on its way to a
+    /// function of its own has lost the bounds that the kernel's verifier saw before.
+    #[inline(always)]
+    pub(crate) fn bounded(self) -> Option<Self> {
+        const MAX_L3: usize = ETHERNET_LEN + MAX_VLAN_TAGS * VLAN_LEN;
+        const MAX_L4: usize = MAX_L3 + IPV6_LEN + MAX_EXTENSION_BYTES;
+        let l3 = self.l3 >= ETHERNET_LEN && self.l3 <= MAX_L3;
+        let l4 = self.l4 > self.l3 && self.l4 <= MAX_L4;
+        (l3 && l4 && self.ip_len <= MAX_IP_LEN).then_some(self)
+    }
+}
+
+/// The longest IP packet: IPv6 with a payload of 65535 bytes.
+const MAX_IP_LEN: usize = IPV6_LEN + 0xffff;
 
 /// What a packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,6 +254,7 @@ const fn tcp_signal(flags: u8) -> Signal {
 #[inline(always)]
 fn parse_icmp<P: Packet>(packet: &P, layout: Layout, destination: Address) -> Result<Parsed, Stop> {
     let ours = |reason| Stop::IfVip { destination, reason };
+    let layout = layout.bounded().ok_or(ours(Reason::TruncatedTransport))?;
     let header: [u8; 8] = packet.load(layout.l4).ok_or(ours(Reason::TruncatedTransport))?;
     let quoted = layout.l4 + 8;
     if quoted > layout.l3 + layout.ip_len {
