@@ -5,7 +5,7 @@ use crate::flow::{Flow, Signal};
 use crate::ids::{BackendId, VipId};
 use crate::maps::Address;
 use crate::packet::PacketMut;
-use crate::parse::{Content, Layout, Parsed, Stop, parse};
+use crate::parse::{Content, Layout, Parsed, Stop, parse, parse_plain};
 use crate::reason::Reason;
 use crate::rewrite;
 use crate::steer::{BudgetKind, Tables, is_vip_address, steer};
@@ -42,9 +42,22 @@ pub struct Forward<'a> {
     pub ip_len: usize,
 }
 
-/// Handles one frame.
+/// Handles one frame. The kernel program calls the two parts of this itself.
 #[inline(always)]
 pub fn balance<'a, P: PacketMut, T: Tables>(packet: &mut P, tables: &'a T) -> Verdict<'a> {
+    balance_plain(packet, tables).unwrap_or_else(|| balance_other(packet, tables))
+}
+
+/// Handles a frame such as nearly all are; `None`, and nothing done, for any other.
+#[inline(always)]
+pub fn balance_plain<'a, P: PacketMut, T: Tables>(packet: &mut P, tables: &'a T) -> Option<Verdict<'a>> {
+    let (layout, flow) = parse_plain(packet)?;
+    Some(balance_flow(packet, layout, flow, tables))
+}
+
+/// Handles any frame.
+#[inline(always)]
+pub fn balance_other<'a, P: PacketMut, T: Tables>(packet: &mut P, tables: &'a T) -> Verdict<'a> {
     match parse(packet) {
         Ok(Parsed { layout, content: Content::Flow(flow) }) => balance_flow(packet, layout, flow, tables),
         Ok(Parsed { layout, content: Content::Echo(address) }) => {
@@ -66,7 +79,12 @@ fn judge<T: Tables>(destination: Address, reason: Reason, tables: &T) -> Reason 
 
 #[cold]
 #[inline(never)]
-fn answer_echo<P: PacketMut, T: Tables>(packet: &mut P, layout: Layout, address: Address, tables: &T) -> Reason {
+fn answer_echo<P: PacketMut, T: Tables>(
+    packet: &mut P,
+    layout: Layout,
+    address: Address,
+    tables: &T,
+) -> Reason {
     if !is_vip_address(address, tables) {
         return Reason::NotVip;
     }

@@ -382,7 +382,7 @@ pub mod names {
     pub const FLOWS: &str = "FLOWS";
     /// `PerCpuArray<Traffic>` by backend id.
     pub const BACKEND_TRAFFIC: &str = "BACKEND_TRAFFIC";
-    /// `PerCpuArray<[u64; Reason::COUNT], 1>`.
+    /// `PerCpuArray<[u64; Reason::ROOM], 1>`.
     pub const REASONS: &str = "REASONS";
     /// `PerCpuArray<[Budget; 2], 1>`.
     pub const BUDGETS: &str = "BUDGETS";

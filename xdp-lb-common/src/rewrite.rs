@@ -35,20 +35,40 @@ pub fn forward<P: PacketMut>(
     hash: u64,
     backend: &Backend,
 ) -> Result<(), Reason> {
-    let tunnel = tunnel_of(backend);
-    let head = match tunnel {
-        Tunnel::None => return write_macs(packet, &backend.head),
-        Tunnel::Ipv4 => outer_ipv4(layout, hash, backend),
-        Tunnel::Ipv6 => outer_ipv6(layout, hash, backend),
-    };
-    // The tags lie between the MAC addresses and the ethertype, and move with the front.
-    match layout.l3 - ETHERNET_LEN {
-        0 => {
-            packet.push(overhead(tunnel)).ok_or(Reason::NoHeadroom)?;
-            write_head(packet, tunnel, &head)
+    match tunnel_of(backend) {
+        Tunnel::None => write_macs(packet, &backend.head),
+        _ if layout.l3 != ETHERNET_LEN => forward_tagged(packet, *layout, hash, backend),
+        Tunnel::Ipv4 => {
+            packet.push(IPV4_LEN).ok_or(Reason::NoHeadroom)?;
+            write_head(packet, Tunnel::Ipv4, &outer_ipv4(layout, hash, backend))
         }
-        VLAN_LEN => write_tagged::<P, u32, VLAN_LEN>(packet, tunnel, &head),
-        _ => write_tagged::<P, u64, { 2 * VLAN_LEN }>(packet, tunnel, &head),
+        Tunnel::Ipv6 => {
+            packet.push(IPV6_LEN).ok_or(Reason::NoHeadroom)?;
+            write_head(packet, Tunnel::Ipv6, &outer_ipv6(layout, hash, backend))
+        }
+    }
+}
+
+/// The same through a tunnel with VLAN tags, which lie between the MAC addresses and the ethertype and move with the
+/// front. Out of line, as in [`crate::balance`].
+#[cold]
+#[inline(never)]
+fn forward_tagged<P: PacketMut>(
+    packet: &mut P,
+    layout: Layout,
+    hash: u64,
+    backend: &Backend,
+) -> Result<(), Reason> {
+    let tunnel = tunnel_of(backend);
+    let head = if matches!(tunnel, Tunnel::Ipv4) {
+        outer_ipv4(&layout, hash, backend)
+    } else {
+        outer_ipv6(&layout, hash, backend)
+    };
+    if layout.l3 == ETHERNET_LEN + VLAN_LEN {
+        write_tagged::<P, u32, VLAN_LEN>(packet, tunnel, &head)
+    } else {
+        write_tagged::<P, [u32; 2], { 2 * VLAN_LEN }>(packet, tunnel, &head)
     }
 }
 

@@ -136,11 +136,15 @@ fn look_up<T: Tables>(
     tables: &T,
 ) -> Option<&DirectoryEntry> {
     let [first, second] = directory_positions(directory, address, service);
-    let matches = |entry: &&DirectoryEntry| entry.address == address && entry.service == service;
-    match tables.directory(first).filter(matches) {
-        None => tables.directory(second).filter(matches),
-        found => found,
+    let entry = tables.directory(first)?;
+    if entry.address == address && entry.service == service {
+        return Some(entry);
     }
+    // A key is first placed at its first position, which from then on is never empty.
+    if entry.address == Address::default() {
+        return None;
+    }
+    tables.directory(second).filter(|entry| entry.address == address && entry.service == service)
 }
 
 /// The two positions at which a directory may hold a key, counted over both halves of the map.

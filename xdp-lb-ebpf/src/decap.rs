@@ -18,7 +18,7 @@ xdp_lb_ebpf::object!();
 static DECAP_SETTINGS: Array<DecapSettings> = Array::with_max_entries(1, 0);
 
 #[map]
-static REASONS: PerCpuArray<[u64; Reason::COUNT]> = PerCpuArray::with_max_entries(1, 0);
+static REASONS: PerCpuArray<[u64; Reason::ROOM]> = PerCpuArray::with_max_entries(1, 0);
 
 #[xdp]
 pub fn xdp_lb_decap(context: XdpContext) -> u32 {
@@ -27,8 +27,8 @@ pub fn xdp_lb_decap(context: XdpContext) -> u32 {
     let mut frame = unsafe { Frame::new(context.ctx) };
     let reason = decapsulate(&mut frame, settings);
     if let Some(counters) = REASONS.get_ptr_mut(0) {
-        // SAFETY: a reason's number is below COUNT, and the value is this CPU's.
-        unsafe { (*counters)[reason as usize] += 1 };
+        // SAFETY: there is room for any byte, and the value is this CPU's.
+        unsafe { *(&raw mut (*counters)[0]).add(reason as u8 as usize) += 1 };
     }
     action::of(reason.outcome())
 }

@@ -6,8 +6,6 @@
 //! it merge stores to the stack in ways that the verifier refuses. So words of a frame are accessed as if aligned,
 //! here and nowhere else; on this target, alignment decides nothing but which load instruction is emitted.
 
-use core::hint::black_box;
-
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use xdp_lb_common::packet::{Packet, PacketMut, Wire};
@@ -63,8 +61,7 @@ impl Frame {
 impl Packet for Frame {
     #[inline(always)]
     fn len(&self) -> usize {
-        // Opaque, lest the compiler concludes from it that a check in `at` is superfluous: the verifier wants it.
-        black_box(self.end() - self.start())
+        self.end() - self.start()
     }
 
     #[inline(always)]

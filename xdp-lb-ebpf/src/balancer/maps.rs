@@ -25,7 +25,7 @@ pub(crate) static FLOWS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPAB
 pub(crate) static BACKEND_TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]
-pub(crate) static REASONS: PerCpuArray<[u64; Reason::COUNT]> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static REASONS: PerCpuArray<[u64; Reason::ROOM]> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static BUDGETS: PerCpuArray<[Budget; 2]> = PerCpuArray::with_max_entries(1, 0);

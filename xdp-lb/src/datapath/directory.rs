@@ -1,4 +1,7 @@
 //! Places the VIPs' keys so that each is found at one of its two positions (cuckoo hashing, Pagh and Rodler 2004).
+//!
+//! Keys are placed at their first position and moved on from there, and a position once taken stays taken: so where
+//! a key's first position is empty, the key is nowhere, and the kernel looks no further.
 
 use xdp_lb_common::maps::{Address, DirectoryEntry, DirectoryWord, Service, VIP_AFFINITY};
 use xdp_lb_common::steer::directory_positions;
@@ -123,6 +126,9 @@ mod tests {
                     .map(|position| directory.entries[(position - (u32::from(half) << bits)) as usize])
                     .contains(&key);
                 assert!(found, "{key:?}");
+                let first = directory_positions(directory.word, key.address, key.service)[0];
+                let entry = directory.entries[(first - (u32::from(half) << bits)) as usize];
+                assert_ne!(entry, DirectoryEntry::default(), "{key:?} is there, its first position empty");
             }
         }
     }

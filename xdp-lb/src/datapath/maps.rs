@@ -92,7 +92,7 @@ impl Sizes {
 }
 
 /// A packet counter for each reason.
-pub(super) type ReasonCounts = [u64; Reason::COUNT];
+pub(super) type ReasonCounts = [u64; Reason::ROOM];
 
 /// The open maps.
 pub(super) struct Maps {
