@@ -1,7 +1,8 @@
 //! Puts a rewritten frame on the wire.
 
 use aya_ebpf::bindings::{
-    BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as bpf_fib_lookup_arguments, xdp_action,
+    BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as bpf_fib_lookup_arguments,
+    xdp_action,
 };
 use aya_ebpf::helpers::generated::{bpf_fib_lookup, bpf_redirect};
 use xdp_lb_common::balance::Forward;

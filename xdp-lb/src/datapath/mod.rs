@@ -3,13 +3,13 @@
 mod adopt;
 pub mod directory;
 pub mod encode;
-mod flows;
+pub mod flows;
 pub mod interface;
 mod kernel;
 pub mod link;
 mod mapping;
 pub mod maps;
-mod object;
+pub mod object;
 pub mod system;
 
 pub use kernel::{AttachError, Kernel, KernelError};
