@@ -184,7 +184,8 @@ fn track<'a, T: Tables>(
     let current = slot.current().ok_or(Reason::NoBackend)?;
     let base = slot.base().ok_or(Reason::NoBackend)?;
     let new_flow = opens || affinity && matches!(flow.signal, Signal::Continue);
-    let wanted = if new_flow { current } else { base };
+    // With affinity every flow is recorded that can be: the others follow the table, and errors about them as well.
+    let wanted = if new_flow || affinity { current } else { base };
     let wants_record = affinity || slot.is_moved() || record.is_some();
     let recorded = if matches!(flow.signal, Signal::About) {
         true

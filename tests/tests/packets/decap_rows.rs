@@ -58,6 +58,11 @@ fn not_tunnels() -> Vec<Row> {
         left("a tunnel to another address", inside(["172.16.9.9", "10.0.0.4"], &ack4())),
         left("a tunnel to another address over IPv6", inside(["100::9:9", "fd00::5"], &ack4())),
         left("a tunnel to the unspecified address", inside(["100::9:9", "::"], &ack4())),
+        left(
+            "a tunnel between v4-mapped addresses",
+            inside(["::ffff:172.16.9.9", "::ffff:10.0.0.3"], &ack4()),
+        ),
+        left("a tunnel from a v4-mapped address", inside(["::ffff:172.16.9.9", "fd00::4"], &ack4())),
         left("outer IPv4 options", tunnel.clone().options(&[1; 4])),
         left("outer IPv6 extension header", inside(OUTER6, &ack4()).extension(60, &[1, 4, 0, 0, 0, 0])),
         left("outer version", tunnel.clone().version(6)),

@@ -36,7 +36,13 @@ pub(crate) fn flow_hash(source: SocketAddr, destination: SocketAddr, protocol: u
 
 /// What the backend `server` gets of `packet`, which belongs to the flow from `source` to `destination`: in a tunnel
 /// from 172.16.0.0/16 or 100::/64.
-pub(crate) fn tunnelled(server: Server, packet: &Packet, source: &str, destination: &str, protocol: u8) -> Packet {
+pub(crate) fn tunnelled(
+    server: Server,
+    packet: &Packet,
+    source: &str,
+    destination: &str,
+    protocol: u8,
+) -> Packet {
     let hash = flow_hash(source.parse().unwrap(), destination.parse().unwrap(), protocol);
     let [a, b, c, d] = (hash as u32).to_le_bytes();
     let packet = server.addressed(packet);

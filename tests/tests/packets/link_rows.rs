@@ -53,7 +53,7 @@ fn ipv6() -> Vec<Row> {
         row("version 7", &ack6().version(7)).dropped(Reason::BadIpv6Header),
         row("jumbogram", &ack6().extension(0, &[0xc2, 4, 0, 1, 0, 0]).ip_length(0))
             .dropped(Reason::BadIpv6Header),
-        row("first fragment to a VIP", &query6().fragment(0, true)).dropped(Reason::Fragment),
+        row("first fragment to a VIP over IPv6", &query6().fragment(0, true)).dropped(Reason::Fragment),
         row(
             "last fragment to a VIP, behind options",
             &query6().extension(0, &[1, 4, 0, 0, 0, 0]).fragment(185, false),
@@ -61,6 +61,8 @@ fn ipv6() -> Vec<Row> {
         .dropped(Reason::Fragment),
         row("seven extension headers", &extended(7)).dropped(Reason::BadExtensionHeader),
         row("520 bytes of extension headers", &ack6().extension(60, &[0; 254]).extension(60, &[0; 262]))
+            .dropped(Reason::BadExtensionHeader),
+        row("a routing header that leads on", &ack6().extension(43, &[4, 1, 0, 0, 0, 0]))
             .dropped(Reason::BadExtensionHeader),
         row("extension headers end with the frame", &other(HOST6, VIP6, 60, &[]))
             .dropped(Reason::BadExtensionHeader),
@@ -82,6 +84,8 @@ fn not_ours() -> Vec<Row> {
             .passed(Reason::NotVip),
         row("TCP to a UDP service's port", &tcp(CLIENT6, "[2001:db8::10]:53")).passed(Reason::NotVip),
         row("TCP to port 0 of a VIP's address", &tcp(CLIENT4, "203.0.113.10:0")).passed(Reason::NotVip),
+        row("IPv6 to the v4-mapped form of a VIP", &tcp(CLIENT6, "[::ffff:203.0.113.10]:80"))
+            .passed(Reason::NotVip),
         row("a fragment to another address", &tcp(CLIENT4, "203.0.113.11:80").fragment(3, true))
             .passed(Reason::NotVip),
         row("a broken segment to another address", &tcp(CLIENT4, "203.0.113.11:80").tcp_header_words(2))

@@ -138,7 +138,13 @@ impl Row {
         self.forwarded_bytes(reason, vip, server, packet.frame())
     }
 
-    pub(crate) fn forwarded_bytes(mut self, reason: Reason, vip: VipId, server: Server, bytes: Vec<u8>) -> Self {
+    pub(crate) fn forwarded_bytes(
+        mut self,
+        reason: Reason,
+        vip: VipId,
+        server: Server,
+        bytes: Vec<u8>,
+    ) -> Self {
         let counted = Traffic { packets: 1, bytes: self.frame.len() as u64, ..Traffic::default() };
         self.expected = Some(Expected {
             reason,
