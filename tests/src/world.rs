@@ -30,7 +30,7 @@ use std::path::Path;
 
 use xdp_lb::config::{Agent, Config};
 use xdp_lb::datapath::{Datapath, KernelError};
-use xdp_lb_common::ids::{BackendId, VipId};
+use xdp_lb_common::ids::BackendId;
 use xdp_lb_common::maps::Traffic;
 use xdp_lb_common::reason::{Outcome, Reason};
 
@@ -71,11 +71,9 @@ pub struct Handled {
     pub forwarded: Option<Forwarded>,
 }
 
-/// A forwarded frame in the counters of VIPs and backends.
+/// A forwarded frame in the counters of its backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forwarded {
-    /// Whose counter went up.
-    pub vip: VipId,
     /// Whose counter went up.
     pub backend: BackendId,
     /// By how much.
@@ -131,5 +129,95 @@ pub fn agent(changes: &str) -> Agent {
     match Config::from_toml(&text, Path::new("test.toml")) {
         Ok(config) => config.agent,
         Err(errors) => panic!("{errors}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use xdp_lb_common::ids::VipId;
+    use xdp_lb_common::slot::Slot;
+
+    use super::services::{ACROSS, BACK, SIP4, WEB4, fill, table};
+    use super::*;
+    use crate::packet::{SYN, tcp};
+
+    fn world(limit: u32) -> HostTables {
+        let limit = format!("{}\nflow_insert_limit = {limit}\nflow_idle = \"10s\"", services::AGENT);
+        let mut world = HostTables::new(&agent(&limit), 1);
+        services::apply(&mut world, &fill());
+        services::apply(&mut world, &[table(WEB4, Slot::tracked(BACK.id(), ACROSS.id()))]);
+        world
+    }
+
+    fn syn(client: u16) -> Vec<u8> {
+        tcp(&format!("198.51.100.7:{client}"), "203.0.113.10:80").flags(SYN).frame()
+    }
+
+    fn backend(handled: &Handled) -> BackendId {
+        handled.forwarded.unwrap().backend
+    }
+
+    #[test]
+    fn flows_are_recorded_swept_and_purged() {
+        #[expect(clippy::disallowed_methods, reason = "the time is handed through and decides nothing")]
+        let now = Instant::now();
+        let mut world = world(100);
+        assert_eq!(backend(&world.handle(&syn(1))), ACROSS.id());
+        let hash = world.flow_hash("198.51.100.7:1".parse().unwrap(), "203.0.113.10:80".parse().unwrap(), 6);
+        assert_eq!(world.recorded(hash), Some(ACROSS.id()));
+        assert_eq!(world.recorded_flows(), 1);
+        let slot = xdp_lb_common::flow::slot_of(hash, services::TABLE_SIZE);
+        assert_eq!(world.sweep(2, now), None, "half a pass");
+        let swept = world.sweep(2, now).unwrap();
+        assert_eq!((swept.live_slots, swept.flows), (vec![(WEB4, slot)], vec![(ACROSS.id(), 1)]));
+        world.advance_epoch(Duration::from_secs(11));
+        assert_eq!(world.sweep(1, now).unwrap().flows, vec![]);
+        assert_eq!(world.recorded_flows(), 0);
+        world.handle(&syn(1));
+        services::apply(&mut world, &[xdp_lb::control::Command::PurgeFlows(ACROSS.id())]);
+        assert_eq!(world.recorded_flows(), 0);
+    }
+
+    #[test]
+    fn budgets_are_renewed_by_either_clock() {
+        let mut world = world(1);
+        let mut next = 0;
+        let mut recorded = |world: &mut HostTables| {
+            next += 1;
+            backend(&world.handle(&syn(next))) == ACROSS.id()
+        };
+        assert!(recorded(&mut world));
+        assert!(!recorded(&mut world));
+        world.advance_epoch(Duration::from_secs(1));
+        assert!(recorded(&mut world));
+        assert!(!recorded(&mut world));
+        world.advance_kernel_clock(Duration::from_secs(1));
+        assert!(!recorded(&mut world), "counted from when it ran out, which nobody noted at the time 0");
+        world.advance_kernel_clock(Duration::from_secs(1));
+        assert!(recorded(&mut world));
+    }
+
+    #[test]
+    fn what_is_handled_is_counted() {
+        let mut world = world(100);
+        let handled = world.handle(&syn(1));
+        world.handle(&syn(2)[..20]);
+        let counters = world.counters().unwrap();
+        assert_eq!(counters.vips[WEB4.index() as usize], handled.forwarded.unwrap().counted);
+        assert_eq!(counters.reasons[Reason::Forwarded as usize], 1);
+        assert_eq!(counters.reasons[Reason::TruncatedIpv4 as usize], 1);
+        services::apply(&mut world, &[xdp_lb::control::Command::ClearBackend(ACROSS.id())]);
+        assert_eq!(world.counters().unwrap().backends[ACROSS.number as usize], Traffic::default());
+        assert_eq!(world.counters().unwrap().vips[WEB4.index() as usize].packets, 1, "a VIP's total stays");
+        assert_eq!(world.handle(&syn(1)).reason, Reason::BackendDown);
+    }
+
+    #[test]
+    fn ids_past_the_end_are_refused() {
+        let mut world = world(1);
+        let error = world.apply(&table(VipId::new(SIP4.raw() + 2), Slot::EMPTY)).unwrap_err();
+        assert!(error.to_string().contains("max_vips"), "{error}");
     }
 }

@@ -82,7 +82,7 @@ fn terminate<P: PacketMut>(packet: &mut P, settings: &DecapSettings) -> Result<R
         ip_protocol::IPV6 => ethertype::IPV6,
         _ => return Err(Reason::DecapNotTunnel),
     };
-    let is_ours = settings.addresses.iter().any(|&address| address == outer.destination);
+    let is_ours = settings.addresses.contains(&outer.destination);
     // Unused places hold the unspecified address.
     if !is_ours || outer.destination == Address::default() {
         return Err(Reason::DecapNotTunnel);
@@ -177,9 +177,9 @@ fn strip<P: PacketMut>(packet: &mut P, l3: usize, outer_len: usize, kind: u16) -
     let macs: [u32; 3] = packet.load(0)?;
     let tags: [u32; 2] = packet.load(12)?;
     if outer_len == IPV4_LEN {
-        packet.pull(IPV4_LEN)?
+        packet.pull(IPV4_LEN)?;
     } else {
-        packet.pull(IPV6_LEN)?
+        packet.pull(IPV6_LEN)?;
     }
     packet.store(0, macs)?;
     match l3 - ETHERNET_LEN {

@@ -129,6 +129,14 @@ impl Ip {
 }
 
 impl Packet {
+    /// Where it goes.
+    pub fn destination(&self) -> IpAddr {
+        match self.ip.addresses {
+            Addresses::V4(_, destination) => destination.into(),
+            Addresses::V6(_, destination) => destination.into(),
+        }
+    }
+
     /// TOS or traffic class: DSCP in the upper six bits, ECN in the lower two.
     pub fn class(mut self, class: u8) -> Self {
         self.ip.class = class;

@@ -9,18 +9,21 @@ use std::time::{Duration, Instant};
 use xdp_lb::config::Agent;
 use xdp_lb::control::{Command, Counters, InterfaceStatus, NextHop, Sweep, VipRecord};
 use xdp_lb::datapath::directory::{Directory, log2_positions};
-use xdp_lb::datapath::encode::{TunnelSources, address, encode};
+use xdp_lb::datapath::encode::{self, TunnelSources};
 use xdp_lb::datapath::flows::{self, FlowTable, Sweeper};
 use xdp_lb::datapath::{Datapath, KernelError};
 use xdp_lb_common::flow::{Flow, Signal};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::limits::{BUCKET_WORDS, MAX_TABLE_SIZE};
 use xdp_lb_common::maps::{
-    Address, Backend, Budget, DirectoryEntry, DirectoryWord, LAYOUT_VERSION, Settings, names,
+    Address, Backend, Budget, DirectoryEntry, DirectoryWord, FlowWord, LAYOUT_VERSION, Settings, Traffic,
+    names,
 };
 use xdp_lb_common::reason::Reason;
 use xdp_lb_common::slot::Slot;
 use xdp_lb_common::steer::{BudgetKind, Tables};
+
+use super::program::sum;
 
 /// Seconds after which the word of a closed flow may be taken, as the agent sets it.
 const CLOSING_SECONDS: u32 = 60;
@@ -46,7 +49,12 @@ pub struct HostTables {
     owners: BTreeMap<BackendId, VipId>,
     sweeper: Sweeper,
     pub(super) routes: HashMap<Address, NextHop>,
-    pub(super) counters: Counters,
+    /// Packets by reason.
+    pub(super) reasons: Vec<u64>,
+    /// What passed to each backend, by its id.
+    pub(super) passed: Vec<Traffic>,
+    /// What passed to backends that are gone, by VIP.
+    gone: BTreeMap<VipId, Traffic>,
 }
 
 #[derive(Debug)]
@@ -96,7 +104,9 @@ impl HostTables {
             owners: BTreeMap::new(),
             sweeper: Sweeper::default(),
             routes: HashMap::new(),
-            counters: Counters { reasons: vec![0; Reason::COUNT], ..Counters::default() },
+            reasons: vec![0; Reason::COUNT],
+            passed: vec![Traffic::default(); agent.max_backends as usize + 1],
+            gone: BTreeMap::new(),
         }
     }
 
@@ -107,7 +117,7 @@ impl HostTables {
 
     /// What the kernel's routing table knows of the way to `address`: asked for backends without a next hop.
     pub fn set_route(&mut self, address: IpAddr, hop: Option<NextHop>) {
-        let address = xdp_lb::datapath::encode::address(address);
+        let address = encode::address(address);
         match hop {
             Some(hop) => self.routes.insert(address, hop),
             None => self.routes.remove(&address),
@@ -117,7 +127,7 @@ impl HostTables {
     /// Number of words in the flow table that name a backend, live or expired.
     pub fn recorded_flows(&self) -> usize {
         let words = self.flows.0.iter().flatten().map(|word| word.load(Ordering::Relaxed));
-        words.filter(|&word| xdp_lb_common::maps::FlowWord(word).backend().is_some()).count()
+        words.filter(|&word| FlowWord(word).backend().is_some()).count()
     }
 
     /// Number of flows that can be recorded.
@@ -165,9 +175,10 @@ impl HostTables {
 
     fn clear_backend(&mut self, backend: BackendId) -> Result<(), KernelError> {
         self.write_backend(backend, Backend::default())?;
-        self.owners.remove(&backend);
-        if let Some(traffic) = self.counters.backends.get_mut(backend.index() as usize) {
-            *traffic = Default::default();
+        let passed = std::mem::take(&mut self.passed[backend.index() as usize]);
+        if let Some(vip) = self.owners.remove(&backend) {
+            let gone = self.gone.entry(vip).or_default();
+            *gone = sum(gone, &passed);
         }
         Ok(())
     }
@@ -218,7 +229,7 @@ impl Datapath for HostTables {
         match command {
             Command::WriteDirectory(vips) => self.write_directory(vips),
             Command::WriteBackend(record) => {
-                self.write_backend(record.backend, encode(record, &self.sources))?;
+                self.write_backend(record.backend, encode::encode(record, &self.sources))?;
                 self.owners.insert(record.backend, record.vip);
                 Ok(())
             }
@@ -244,13 +255,21 @@ impl Datapath for HostTables {
     }
 
     fn counters(&mut self) -> Result<Counters, KernelError> {
-        Ok(self.counters.clone())
+        let mut vips = vec![Traffic::default(); self.slots.len()];
+        let of_backends =
+            self.owners.iter().map(|(backend, vip)| (vip, &self.passed[backend.index() as usize]));
+        for (vip, passed) in of_backends.chain(&self.gone) {
+            if let Some(total) = vips.get_mut(vip.index() as usize) {
+                *total = sum(total, passed);
+            }
+        }
+        Ok(Counters { vips, backends: self.passed.clone(), reasons: self.reasons.clone() })
     }
 
     fn flow_hash(&self, client: SocketAddr, vip: SocketAddr, protocol: u8) -> u64 {
         let flow = Flow {
-            source: address(client.ip()),
-            destination: address(vip.ip()),
+            source: encode::address(client.ip()),
+            destination: encode::address(vip.ip()),
             ports: u32::from(client.port().to_be()) | u32::from(vip.port().to_be()) << 16,
             protocol,
             is_v4: vip.is_ipv4(),

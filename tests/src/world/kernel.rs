@@ -1,7 +1,7 @@
 //! The program in the kernel, loaded and not attached, handed frames by `BPF_PROG_TEST_RUN`.
 
 use std::net::SocketAddr;
-use std::process::Command as Process;
+use std::process::{Command as Process, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use rustix::thread::{CpuSet, UnshareFlags, sched_getcpu, sched_setaffinity, unsh
 use xdp_lb::config::Agent;
 use xdp_lb::control::{Command, Counters, InterfaceStatus, Sweep};
 use xdp_lb::datapath::{Datapath, Kernel, KernelError};
-use xdp_lb_common::ids::{BackendId, VipId};
+use xdp_lb_common::ids::BackendId;
 use xdp_lb_common::maps::{Settings, Traffic};
 use xdp_lb_common::reason::Reason;
 
@@ -47,17 +47,7 @@ impl KernelProgram {
             .collect();
         let [reason] = reasons[..] else { panic!("counted under {reasons:?}, not under one reason") };
         assert_eq!(after.reasons[reason as usize], before.reasons[reason as usize] + 1, "{reason:?}");
-        let vip = only_change(&before.vips, &after.vips);
-        let backend = only_change(&before.backends, &after.backends);
-        let forwarded = match (vip, backend) {
-            (None, None) => None,
-            (Some((vip, counted)), Some((backend, again))) => {
-                assert_eq!(counted, again, "VIP {vip} and backend {backend} count differently");
-                let backend = BackendId::new(backend).unwrap_or_else(|| panic!("backend 0 counts"));
-                Some(Forwarded { vip: VipId::new(vip), backend, counted })
-            }
-            changes => panic!("VIP and backend: {changes:?}"),
-        };
+        let forwarded = only_change(&before.backends, &after.backends);
         (reason, forwarded)
     }
 }
@@ -124,7 +114,7 @@ pub fn in_own_network<T: Send>(commands: &[&str], work: impl FnOnce() -> T + Sen
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap_or_else(|e| panic!("unshare: {e}"));
         for command in ["link set lo up"].iter().chain(commands) {
             let status = Process::new("ip").args(command.split(' ')).status();
-            assert!(status.as_ref().is_ok_and(|s| s.success()), "ip {command}: {status:?}");
+            assert!(status.as_ref().is_ok_and(ExitStatus::success), "ip {command}: {status:?}");
         }
         work()
     };
@@ -153,13 +143,15 @@ pub(super) fn test_run(program: &Xdp, frame: &[u8], room: usize) -> (Action, Vec
     (Action::from_number(run.return_value), output.split_off(metadata.min(output.len())))
 }
 
-/// The one position at which `after` is not `before`, and by how much.
-fn only_change(before: &[Traffic], after: &[Traffic]) -> Option<(u16, Traffic)> {
+/// The one backend whose counters changed.
+fn only_change(before: &[Traffic], after: &[Traffic]) -> Option<Forwarded> {
     let earlier = before.iter().copied().chain(std::iter::repeat(Traffic::default()));
     let mut changes = after.iter().zip(earlier).enumerate().filter(|(_, (after, before))| **after != *before);
     let (position, (after, before)) = changes.next()?;
-    assert!(changes.next().is_none(), "one frame was counted twice");
-    let difference = Traffic {
+    assert!(changes.next().is_none(), "one frame was counted with two backends");
+    let backend = u16::try_from(position).ok().and_then(BackendId::new);
+    let backend = backend.unwrap_or_else(|| panic!("counted with backend {position}"));
+    let counted = Traffic {
         packets: after.packets - before.packets,
         bytes: after.bytes - before.bytes,
         new_flows: after.new_flows - before.new_flows,
@@ -167,7 +159,7 @@ fn only_change(before: &[Traffic], after: &[Traffic]) -> Option<(u16, Traffic)> 
         unrecorded: after.unrecorded - before.unrecorded,
         reserved: [0; 3],
     };
-    Some((position as u16, difference))
+    Some(Forwarded { backend, counted })
 }
 
 pub(super) fn stay_on_this_cpu() {

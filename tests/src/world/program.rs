@@ -48,16 +48,15 @@ impl HostTables {
     }
 
     fn note(&mut self, reason: Reason, forwarded: Option<Forwarded>) {
-        self.counters.reasons[reason as usize] += 1;
-        let Some(Forwarded { vip, backend, counted }) = forwarded else { return };
-        add(&mut self.counters.vips, vip.index() as usize, &counted);
-        add(&mut self.counters.backends, backend.index() as usize, &counted);
+        self.reasons[reason as usize] += 1;
+        let Some(Forwarded { backend, counted }) = forwarded else { return };
+        let passed = &mut self.passed[backend.index() as usize];
+        *passed = sum(passed, &counted);
     }
 }
 
 fn count(forward: &Forward<'_>) -> Forwarded {
     Forwarded {
-        vip: forward.vip,
         backend: forward.id,
         counted: Traffic {
             packets: 1,
@@ -70,14 +69,14 @@ fn count(forward: &Forward<'_>) -> Forwarded {
     }
 }
 
-fn add(totals: &mut Vec<Traffic>, position: usize, counted: &Traffic) {
-    if totals.len() <= position {
-        totals.resize(position + 1, Traffic::default());
+/// Both together.
+pub(super) fn sum(one: &Traffic, other: &Traffic) -> Traffic {
+    Traffic {
+        packets: one.packets + other.packets,
+        bytes: one.bytes + other.bytes,
+        new_flows: one.new_flows + other.new_flows,
+        closes: one.closes + other.closes,
+        unrecorded: one.unrecorded + other.unrecorded,
+        reserved: [0; 3],
     }
-    let total = &mut totals[position];
-    total.packets += counted.packets;
-    total.bytes += counted.bytes;
-    total.new_flows += counted.new_flows;
-    total.closes += counted.closes;
-    total.unrecorded += counted.unrecorded;
 }

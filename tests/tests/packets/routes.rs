@@ -29,7 +29,7 @@ const NEIGHBOUR6: &str = "neigh add fd09::a lladdr 02:00:00:00:be:0a dev towards
 
 pub(crate) fn rows() -> Vec<Row> {
     let by_route = |description, vip: VipId, server: Server, given: &Packet, expected: &Packet| {
-        row(description, given).to(vip, server).forwarded_as(Reason::ForwardedByRoute, vip, server, expected)
+        row(description, given).to(vip, server).forwarded_as(Reason::ForwardedByRoute, server, expected)
     };
     let through4 = tunnelled(LOST4, &ack4(), CLIENT4, WEB4_AT, 6);
     let through6 = tunnelled(LOST6, &ack6().vlan(5), CLIENT6, WEB6_AT, 6);

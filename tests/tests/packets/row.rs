@@ -15,6 +15,7 @@ pub(crate) struct Row {
     pub(crate) description: &'static str,
     before: Vec<Step>,
     pub(crate) frame: Vec<u8>,
+    packet: Option<Packet>,
     room: usize,
     expected: Option<Expected>,
 }
@@ -38,12 +39,12 @@ struct Expected {
 
 /// A row about `packet`, for which one of `passed`, `dropped`, `answered` and `forwarded` is to follow.
 pub(crate) fn row(description: &'static str, packet: &Packet) -> Row {
-    raw_row(description, packet.frame())
+    Row { packet: Some(packet.clone()), ..raw_row(description, packet.frame()) }
 }
 
 /// The same about any bytes.
 pub(crate) fn raw_row(description: &'static str, frame: Vec<u8>) -> Row {
-    Row { description, before: Vec::new(), frame, room: DRIVER_ROOM, expected: None }
+    Row { description, before: Vec::new(), frame, packet: None, room: DRIVER_ROOM, expected: None }
 }
 
 impl Row {
@@ -129,28 +130,33 @@ impl Row {
         self
     }
 
-    /// Sent to `server` as this packet, counted with `vip`.
-    pub(crate) fn forwarded(self, vip: VipId, server: Server, packet: &Packet) -> Self {
-        self.forwarded_as(Reason::Forwarded, vip, server, packet)
+    /// Sent to `server`, which is on the same segment: only the MAC addresses change.
+    pub(crate) fn reaches(self, server: Server) -> Self {
+        self.reaches_as(Reason::Forwarded, server)
     }
 
-    pub(crate) fn forwarded_as(self, reason: Reason, vip: VipId, server: Server, packet: &Packet) -> Self {
-        self.forwarded_bytes(reason, vip, server, packet.frame())
+    pub(crate) fn reaches_as(self, reason: Reason, server: Server) -> Self {
+        let packet = self.packet.as_ref().map(|packet| server.addressed(packet));
+        let packet = packet.unwrap_or_else(|| panic!("{}: made of raw bytes", self.description));
+        self.forwarded_as(reason, server, &packet)
     }
 
-    pub(crate) fn forwarded_bytes(
-        mut self,
-        reason: Reason,
-        vip: VipId,
-        server: Server,
-        bytes: Vec<u8>,
-    ) -> Self {
+    /// Sent to `server` as this packet.
+    pub(crate) fn forwarded(self, server: Server, packet: &Packet) -> Self {
+        self.forwarded_as(Reason::Forwarded, server, packet)
+    }
+
+    pub(crate) fn forwarded_as(self, reason: Reason, server: Server, packet: &Packet) -> Self {
+        self.forwarded_bytes(reason, server, packet.frame())
+    }
+
+    pub(crate) fn forwarded_bytes(mut self, reason: Reason, server: Server, bytes: Vec<u8>) -> Self {
         let counted = Traffic { packets: 1, bytes: self.frame.len() as u64, ..Traffic::default() };
         self.expected = Some(Expected {
             reason,
             action: Action::towards(server.way.map_or(services::OTHER, |(egress, _)| egress)),
             bytes: Some(bytes),
-            forwarded: Some(Forwarded { vip, backend: server.id(), counted }),
+            forwarded: Some(Forwarded { backend: server.id(), counted }),
         });
         self
     }

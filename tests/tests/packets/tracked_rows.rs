@@ -3,7 +3,6 @@
 //! The flow table is one bucket of eight words; twelve flows a second are recorded; idle flows give their place up
 //! after 10 seconds.
 
-use xdp_lb_common::ids::VipId;
 use xdp_lb_common::reason::Reason;
 use xdp_lb_common::slot::Slot;
 use xdp_lb_tests::packet::{ACK, FIN, Packet, RST, SYN, icmp, udp};
@@ -16,248 +15,178 @@ pub(crate) fn rows() -> Vec<Row> {
     [connections(), no_room(), datagrams(), errors()].concat()
 }
 
-fn goes_to(row: Row, vip: VipId, server: Server, packet: &Packet) -> Row {
-    row.forwarded(vip, server, &server.addressed(packet))
-}
-
 /// A connection to the VIP whose slots moved from `BACK` to `ACROSS`.
 fn moved(description: &'static str, packet: &Packet) -> Row {
     row(description, packet).moved(WEB4, BACK, ACROSS)
 }
 
 fn connections() -> Vec<Row> {
-    let web = |row, server, packet: &Packet| goes_to(row, WEB4, server, packet);
     let fin = ack4().flags(FIN | ACK);
     let rst = ack4().flags(RST);
     vec![
-        web(moved("a new connection goes to the new backend", &syn4()), ACROSS, &syn4()).new_flow(),
-        web(moved("and stays there", &ack4()).after(&syn4()), ACROSS, &ack4()),
-        web(moved("a connection older than the move stays", &ack4()), BACK, &ack4()),
-        web(moved("and goes on to stay", &fin).after(&ack4()), BACK, &fin).close(),
-        web(
-            moved("an older one stays when the slot settles", &ack4())
-                .after(&ack4())
-                .moved(WEB4, ACROSS, ACROSS),
-            BACK,
-            &ack4(),
-        ),
-        web(
-            moved("a second move leaves recorded connections", &ack4())
-                .after(&syn4())
-                .moved(WEB4, BACK, TUNNEL4),
-            ACROSS,
-            &ack4(),
-        ),
-        web(
-            row("an unrecorded connection in a settled slot needs no record", &ack4())
-                .moved(WEB4, ACROSS, ACROSS),
-            ACROSS,
-            &ack4(),
-        ),
-        web(moved("SYN sent again goes the same way", &syn4()).after(&syn4()), ACROSS, &syn4()).new_flow(),
-        web(
-            moved("SYN sent again after a move goes the same way", &syn4())
-                .after(&syn4())
-                .moved(WEB4, BACK, SMALL),
-            ACROSS,
-            &syn4(),
-        )
-        .new_flow(),
-        web(
-            moved("the last ACK of a closed connection", &ack4()).after(&syn4()).after(&fin),
-            ACROSS,
-            &ack4(),
-        ),
-        web(
-            moved("the same client opens anew after FIN", &syn4())
-                .after(&syn4())
-                .after(&fin)
-                .moved(WEB4, BACK, SMALL),
-            SMALL,
-            &syn4(),
-        )
-        .new_flow(),
-        web(
-            moved("and after RST, and stays there", &ack4())
-                .after(&syn4())
-                .after(&rst)
-                .moved(WEB4, BACK, SMALL)
-                .after(&syn4()),
-            SMALL,
-            &ack4(),
-        ),
-        web(
-            moved("a record of a backend that is down does not count", &ack4()).after(&syn4()).down(ACROSS),
-            BACK,
-            &ack4(),
-        ),
-        web(
-            moved("nor for a new connection", &syn4()).after(&syn4()).down(ACROSS).moved(WEB4, BACK, SMALL),
-            SMALL,
-            &syn4(),
-        )
-        .new_flow(),
+        moved("a new connection goes to the new backend", &syn4()).reaches(ACROSS).new_flow(),
+        moved("and stays there", &ack4()).after(&syn4()).reaches(ACROSS),
+        moved("a connection older than the move stays", &ack4()).reaches(BACK),
+        moved("and goes on to stay", &fin).after(&ack4()).reaches(BACK).close(),
+        moved("an older one stays when the slot settles", &ack4())
+            .after(&ack4())
+            .moved(WEB4, ACROSS, ACROSS)
+            .reaches(BACK),
+        moved("a second move leaves recorded connections", &ack4())
+            .after(&syn4())
+            .moved(WEB4, BACK, TUNNEL4)
+            .reaches(ACROSS),
+        row("an unrecorded connection in a settled slot needs no record", &ack4())
+            .moved(WEB4, ACROSS, ACROSS)
+            .reaches(ACROSS),
+        moved("SYN sent again goes the same way", &syn4()).after(&syn4()).reaches(ACROSS).new_flow(),
+        moved("SYN sent again after a move goes the same way", &syn4())
+            .after(&syn4())
+            .moved(WEB4, BACK, SMALL)
+            .reaches(ACROSS)
+            .new_flow(),
+        moved("the last ACK of a closed connection", &ack4()).after(&syn4()).after(&fin).reaches(ACROSS),
+        moved("the same client opens anew after FIN", &syn4())
+            .after(&syn4())
+            .after(&fin)
+            .moved(WEB4, BACK, SMALL)
+            .reaches(SMALL)
+            .new_flow(),
+        moved("and after RST, and stays there", &ack4())
+            .after(&syn4())
+            .after(&rst)
+            .moved(WEB4, BACK, SMALL)
+            .after(&syn4())
+            .reaches(SMALL),
+        moved("a record of a backend that is down does not count", &ack4())
+            .after(&syn4())
+            .down(ACROSS)
+            .reaches(BACK),
+        moved("nor for a new connection", &syn4())
+            .after(&syn4())
+            .down(ACROSS)
+            .moved(WEB4, BACK, SMALL)
+            .reaches(SMALL)
+            .new_flow(),
         moved("both backends are down", &ack4()).down(BACK).down(ACROSS).dropped(Reason::BackendDown),
-        web(moved("a purged record does not count", &ack4()).after(&syn4()).purged(ACROSS), BACK, &ack4()),
-        goes_to(row("over IPv6", &ack6()).moved(WEB6, BACK, ACROSS).after(&syn6()), WEB6, ACROSS, &ack6()),
-        goes_to(row("an older connection over IPv6", &ack6()).moved(WEB6, BACK, ACROSS), WEB6, BACK, &ack6()),
+        moved("a purged record does not count", &ack4()).after(&syn4()).purged(ACROSS).reaches(BACK),
+        row("over IPv6", &ack6()).moved(WEB6, BACK, ACROSS).after(&syn6()).reaches(ACROSS),
+        row("an older connection over IPv6", &ack6()).moved(WEB6, BACK, ACROSS).reaches(BACK),
     ]
 }
 
 fn no_room() -> Vec<Row> {
-    let web = |row, server, packet: &Packet| goes_to(row, WEB4, server, packet);
     let eight = || (0..8).map(|n| nth(n, SYN));
     let more = || (8..12).map(|n| nth(n, SYN));
     let last_ack = nth(3, ACK);
     vec![
-        web(
-            moved("no place: a new connection goes to the old backend", &syn4()).after_all(eight()),
-            BACK,
-            &syn4(),
-        )
-        .new_flow()
-        .unrecorded(),
-        web(moved("and its next packet as well", &ack4()).after_all(eight()).after(&syn4()), BACK, &ack4())
+        moved("no place: a new connection goes to the old backend", &syn4())
+            .after_all(eight())
+            .reaches(BACK)
+            .new_flow()
             .unrecorded(),
-        web(
-            moved("no place: recorded ones stay", &last_ack).after_all(eight()).after(&syn4()),
-            ACROSS,
-            &last_ack,
-        ),
-        web(
-            moved("idle for as long as allowed", &syn4()).after_all(eight()).seconds_later(10),
-            BACK,
-            &syn4(),
-        )
-        .new_flow()
-        .unrecorded(),
-        web(
-            moved("idle for longer: the place is taken", &ack4())
-                .after_all(eight())
-                .seconds_later(11)
-                .after(&syn4()),
-            ACROSS,
-            &ack4(),
-        ),
-        web(
-            moved("idle for longer, and nobody took the place: stays", &last_ack)
-                .after_all(eight())
-                .seconds_later(60),
-            ACROSS,
-            &last_ack,
-        ),
-        web(
-            moved("seen again in time: the place is not given up", &syn4())
-                .after_all(eight())
-                .seconds_later(9)
-                .after_all((0..8).map(|n| nth(n, ACK)))
-                .seconds_later(9),
-            BACK,
-            &syn4(),
-        )
-        .new_flow()
-        .unrecorded(),
-        web(
-            moved("closed for a minute: the place is kept", &syn4())
-                .after_all(eight())
-                .after_all((0..8).map(|n| nth(n, RST)))
-                .seconds_later(60),
-            BACK,
-            &syn4(),
-        )
-        .new_flow()
-        .unrecorded(),
-        web(
-            moved("closed for longer: the place is taken", &ack4())
-                .after_all(eight())
-                .after_all((0..8).map(|n| nth(n, RST)))
-                .seconds_later(61)
-                .after(&syn4()),
-            ACROSS,
-            &ack4(),
-        ),
-        web(
-            moved("over the limit: a new connection goes to the old backend", &syn4())
-                .after_all(eight())
-                .purged(ACROSS)
-                .after_all(more()),
-            BACK,
-            &syn4(),
-        )
-        .new_flow()
-        .unrecorded(),
-        web(
-            moved("and its next packet as well, a second later", &ack4())
-                .after_all(eight())
-                .purged(ACROSS)
-                .after_all(more())
-                .after(&syn4())
-                .seconds_later(1),
-            BACK,
-            &ack4(),
-        ),
-        web(
-            moved("the limit is one of a second", &ack4())
-                .after_all(eight())
-                .purged(ACROSS)
-                .after_all(more())
-                .seconds_later(1)
-                .after(&syn4()),
-            ACROSS,
-            &ack4(),
-        ),
+        moved("and its next packet as well", &ack4())
+            .after_all(eight())
+            .after(&syn4())
+            .reaches(BACK)
+            .unrecorded(),
+        moved("no place: recorded ones stay", &last_ack).after_all(eight()).after(&syn4()).reaches(ACROSS),
+        moved("idle for as long as allowed", &syn4())
+            .after_all(eight())
+            .seconds_later(10)
+            .reaches(BACK)
+            .new_flow()
+            .unrecorded(),
+        moved("idle for longer: the place is taken", &ack4())
+            .after_all(eight())
+            .seconds_later(11)
+            .after(&syn4())
+            .reaches(ACROSS),
+        moved("idle for longer, and nobody took the place: stays", &last_ack)
+            .after_all(eight())
+            .seconds_later(60)
+            .reaches(ACROSS),
+        moved("seen again in time: the place is not given up", &syn4())
+            .after_all(eight())
+            .seconds_later(9)
+            .after_all((0..8).map(|n| nth(n, ACK)))
+            .seconds_later(9)
+            .reaches(BACK)
+            .new_flow()
+            .unrecorded(),
+        moved("closed for a minute: the place is kept", &syn4())
+            .after_all(eight())
+            .after_all((0..8).map(|n| nth(n, RST)))
+            .seconds_later(60)
+            .reaches(BACK)
+            .new_flow()
+            .unrecorded(),
+        moved("closed for longer: the place is taken", &ack4())
+            .after_all(eight())
+            .after_all((0..8).map(|n| nth(n, RST)))
+            .seconds_later(61)
+            .after(&syn4())
+            .reaches(ACROSS),
+        moved("over the limit: a new connection goes to the old backend", &syn4())
+            .after_all(eight())
+            .purged(ACROSS)
+            .after_all(more())
+            .reaches(BACK)
+            .new_flow()
+            .unrecorded(),
+        moved("and its next packet as well, a second later", &ack4())
+            .after_all(eight())
+            .purged(ACROSS)
+            .after_all(more())
+            .after(&syn4())
+            .seconds_later(1)
+            .reaches(BACK),
+        moved("the limit is one of a second", &ack4())
+            .after_all(eight())
+            .purged(ACROSS)
+            .after_all(more())
+            .seconds_later(1)
+            .after(&syn4())
+            .reaches(ACROSS),
     ]
 }
 
 fn datagrams() -> Vec<Row> {
     let call = |n: u16| udp(&format!("198.51.100.9:{}", 2000 + n), SIP4_AT).payload(b"INVITE");
-    let sip = |row, server, packet: &Packet| goes_to(row, SIP4, server, packet);
     vec![
-        goes_to(row("UDP follows the table", &query4()).moved(DNS4, BACK, ACROSS), DNS4, ACROSS, &query4()),
-        goes_to(
-            row("UDP follows the table again", &query6())
-                .after(&query6())
-                .slots(DNS6, Slot::stable(ACROSS.id())),
-            DNS6,
-            ACROSS,
-            &query6(),
-        ),
-        sip(row("affinity: the first datagram is a new flow", &call(0)), BACK, &call(0)).new_flow(),
-        sip(row("affinity: the second is not", &call(0)).after(&call(0)), BACK, &call(0)),
-        sip(row("affinity: a flow stays", &call(0)).after(&call(0)).to(SIP4, ACROSS), BACK, &call(0)),
-        sip(row("affinity: a new one does not", &call(1)).after(&call(0)).to(SIP4, ACROSS), ACROSS, &call(1))
+        row("UDP follows the table", &query4()).moved(DNS4, BACK, ACROSS).reaches(ACROSS),
+        row("UDP follows the table again", &query6())
+            .after(&query6())
+            .slots(DNS6, Slot::stable(ACROSS.id()))
+            .reaches(ACROSS),
+        row("affinity: the first datagram is a new flow", &call(0)).reaches(BACK).new_flow(),
+        row("affinity: the second is not", &call(0)).after(&call(0)).reaches(BACK),
+        row("affinity: a flow stays", &call(0)).after(&call(0)).to(SIP4, ACROSS).reaches(BACK),
+        row("affinity: a new one does not", &call(1))
+            .after(&call(0))
+            .to(SIP4, ACROSS)
+            .reaches(ACROSS)
             .new_flow(),
-        sip(
-            row("affinity: a flow of a moved slot stays", &call(0))
-                .after(&call(0))
-                .moved(SIP4, ACROSS, SMALL),
-            BACK,
-            &call(0),
-        ),
-        sip(
-            row("affinity: a new one goes to the new backend", &call(0)).moved(SIP4, BACK, ACROSS),
-            ACROSS,
-            &call(0),
-        )
-        .new_flow(),
-        sip(
-            row("affinity: a backend that is down loses its flows", &call(0))
-                .after(&call(0))
-                .down(BACK)
-                .to(SIP4, ACROSS),
-            ACROSS,
-            &call(0),
-        )
-        .new_flow(),
-        sip(
-            row("affinity, no place: follows the table", &call(9))
-                .after_all((0..8).map(call))
-                .moved(SIP4, BACK, ACROSS),
-            ACROSS,
-            &call(9),
-        )
-        .new_flow()
-        .unrecorded(),
+        row("affinity: a flow of a moved slot stays", &call(0))
+            .after(&call(0))
+            .moved(SIP4, ACROSS, SMALL)
+            .reaches(BACK),
+        row("affinity: a new one goes to the new backend", &call(0))
+            .moved(SIP4, BACK, ACROSS)
+            .reaches(ACROSS)
+            .new_flow(),
+        row("affinity: a backend that is down loses its flows", &call(0))
+            .after(&call(0))
+            .down(BACK)
+            .to(SIP4, ACROSS)
+            .reaches(ACROSS)
+            .new_flow(),
+        row("affinity, no place: follows the table", &call(9))
+            .after_all((0..8).map(call))
+            .moved(SIP4, BACK, ACROSS)
+            .reaches(ACROSS)
+            .new_flow()
+            .unrecorded(),
     ]
 }
 
@@ -265,37 +194,23 @@ fn errors() -> Vec<Row> {
     let about =
         |packet: &Packet| icmp(ROUTER4, VIP4, 3, 4, [0, 0, 0x05, 0x14]).payload(&packet.reversed().quoted(8));
     let call = udp(CLIENT4, SIP4_AT);
-    let to = |row: Row, vip, server: Server, packet: &Packet| {
-        row.forwarded_as(Reason::ForwardedIcmpError, vip, server, &server.addressed(packet))
-    };
     let about_web = about(&ack4());
     let about_call = about(&call);
     vec![
-        to(
-            moved("an error about a recorded connection", &about_web).after(&syn4()),
-            WEB4,
-            ACROSS,
-            &about_web,
-        ),
-        to(moved("an error about an older connection", &about_web), WEB4, BACK, &about_web),
-        to(
-            moved("an error records nothing", &about_web).after(&about_web).moved(WEB4, SMALL, ACROSS),
-            WEB4,
-            SMALL,
-            &about_web,
-        ),
-        to(
-            row("an error about a recorded datagram", &about_call).after(&call).to(SIP4, ACROSS),
-            SIP4,
-            BACK,
-            &about_call,
-        ),
-        to(
-            row("an error about an unrecorded datagram follows the table as the datagram did", &about_call)
-                .moved(SIP4, BACK, ACROSS),
-            SIP4,
-            ACROSS,
-            &about_call,
-        ),
+        moved("an error about a recorded connection", &about_web)
+            .after(&syn4())
+            .reaches_as(Reason::ForwardedIcmpError, ACROSS),
+        moved("an error about an older connection", &about_web).reaches_as(Reason::ForwardedIcmpError, BACK),
+        moved("an error records nothing", &about_web)
+            .after(&about_web)
+            .moved(WEB4, SMALL, ACROSS)
+            .reaches_as(Reason::ForwardedIcmpError, SMALL),
+        row("an error about a recorded datagram", &about_call)
+            .after(&call)
+            .to(SIP4, ACROSS)
+            .reaches_as(Reason::ForwardedIcmpError, BACK),
+        row("an error about an unrecorded datagram follows the table as the datagram did", &about_call)
+            .moved(SIP4, BACK, ACROSS)
+            .reaches_as(Reason::ForwardedIcmpError, ACROSS),
     ]
 }
