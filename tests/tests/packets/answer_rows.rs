@@ -103,7 +103,7 @@ fn errors() -> Vec<Row> {
         bad("quote of IPv6 that ends before the ports", error6(2, 0, &sent6.quoted(3))),
         bad("quote of IPv4 in ICMPv6", error6(2, 0, &sent4.quoted(1000))),
         bad("quote of IPv6 with extension headers", error6(2, 0, &sent6.clone().fragment(0, true).quoted(8))),
-        bad("quote that goes on in the padding", error4(3, 1, &sent4.quoted(3)).padded(60)),
+        bad("quote that goes on in the padding", error4(3, 1, &sent4.quoted(3)).padded(80)),
     ]
 }
 

@@ -39,6 +39,12 @@ fn connections() -> Vec<Row> {
         row("an unrecorded connection in a settled slot needs no record", &ack4())
             .moved(WEB4, ACROSS, ACROSS)
             .reaches(ACROSS),
+        row("and takes no place from others", &syn4())
+            .moved(WEB4, ACROSS, ACROSS)
+            .after_all((0..8).map(|n| nth(n, ACK)))
+            .moved(WEB4, ACROSS, BACK)
+            .reaches(BACK)
+            .new_flow(),
         moved("SYN sent again goes the same way", &syn4()).after(&syn4()).reaches(ACROSS).new_flow(),
         moved("SYN sent again after a move goes the same way", &syn4())
             .after(&syn4())
