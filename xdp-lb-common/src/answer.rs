@@ -40,8 +40,14 @@ fn answer_echo<P: PacketMut>(packet: &mut P, layout: &Layout) -> Option<Reason> 
         icmpv6::ECHO_REPLY
     };
     let fresh = kind & 0xff00 | reply as u16;
+    let fresh_sum = match checksum::update(sum, kind, fresh) {
+        // An IPv4 reply may be nothing but zeros, whose checksum is all ones; an update cannot tell that from words
+        // that sum to all ones, for which either zero is right.
+        0 if layout.is_v4 => 0xffff,
+        sum => sum,
+    };
     packet.store(layout.l4, fresh)?;
-    packet.store(layout.l4 + 2, checksum::update(sum, kind, fresh))?;
+    packet.store(layout.l4 + 2, fresh_sum)?;
     Some(Reason::EchoReply)
 }
 

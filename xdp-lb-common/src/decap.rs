@@ -83,7 +83,9 @@ fn terminate<P: PacketMut>(packet: &mut P, settings: &DecapSettings) -> Result<R
         ip_protocol::IPV6 => ethertype::IPV6,
         _ => return Err(Reason::DecapNotTunnel),
     };
-    if !settings.addresses.iter().any(|&address| address == outer.destination) {
+    let is_ours = settings.addresses.contains(&outer.destination);
+    // Unused places hold the unspecified address.
+    if !is_ours || outer.destination == Address::default() {
         return Err(Reason::DecapNotTunnel);
     }
     if !settings.sources.iter().any(|prefix| prefix.contains(outer.source)) {
@@ -122,12 +124,15 @@ fn outer_ipv4<P: PacketMut>(packet: &P, l3: usize) -> Option<Outer> {
 #[inline(always)]
 fn outer_ipv6<P: PacketMut>(packet: &P, l3: usize) -> Option<Outer> {
     let header: [u64; 5] = packet.load(l3)?;
-    if header[0] as u8 >> 4 != 6 {
+    let source = Address([header[1], header[2]]);
+    let destination = Address([header[3], header[4]]);
+    // An IPv4 address in an IPv6 header is none of those that are configured.
+    if header[0] as u8 >> 4 != 6 || source.is_v4() || destination.is_v4() {
         return None;
     }
     Some(Outer {
-        source: Address([header[1], header[2]]),
-        destination: Address([header[3], header[4]]),
+        source,
+        destination,
         protocol: (header[0] >> 48) as u8,
         len: IPV6_LEN,
         ip_len: IPV6_LEN + u16::from_be((header[0] >> 32) as u16) as usize,
@@ -173,9 +178,9 @@ fn strip<P: PacketMut>(packet: &mut P, l3: usize, outer_len: usize, kind: u16) -
     let macs: [u32; 3] = packet.load(0)?;
     let tags: [u32; 2] = packet.load(12)?;
     if outer_len == IPV4_LEN {
-        packet.pull(IPV4_LEN)?
+        packet.pull(IPV4_LEN)?;
     } else {
-        packet.pull(IPV6_LEN)?
+        packet.pull(IPV6_LEN)?;
     }
     packet.store(0, macs)?;
     match l3 - ETHERNET_LEN {

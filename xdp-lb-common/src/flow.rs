@@ -135,7 +135,7 @@ mod tests {
             ] {
                 let mean = (0..64)
                     .map(|seed| (base.hash(seed * 977) ^ changed.hash(seed * 977)) >> 32)
-                    .map(|upper| upper.count_ones())
+                    .map(u64::count_ones)
                     .sum::<u32>() as f64
                     / 64.0;
                 assert!((11.0..=21.0).contains(&mean), "bit {bit}: {mean} of 32 flip");

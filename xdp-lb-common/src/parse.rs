@@ -111,10 +111,10 @@ pub fn parse_plain<P: Packet>(packet: &P) -> Option<(Layout, Flow)> {
                 dont_fragment: true,
                 is_v4: false,
             };
-            if header[0] as u8 >> 4 != 6 {
+            let (source, destination) = (Address([header[1], header[2]]), Address([header[3], header[4]]));
+            if header[0] as u8 >> 4 != 6 || destination.is_v4() {
                 return None;
             }
-            let (source, destination) = (Address([header[1], header[2]]), Address([header[3], header[4]]));
             (layout, source, destination, (header[0] >> 48) as u8)
         }
         _ => return None,
@@ -202,6 +202,10 @@ fn parse_ipv6<P: Packet>(packet: &P, l3: usize) -> Result<Parsed, Stop> {
     }
     let source = Address([header[1], header[2]]);
     let destination = Address([header[3], header[4]]);
+    if destination.is_v4() {
+        // IPv4's addresses are VIPs' in IPv4 packets only.
+        return Err(Stop::Always(Reason::NotVip));
+    }
     let mut layout =
         Layout { l3, l4: l3 + 40, ip_len, tos: traffic_class(header[0]), dont_fragment: true, is_v4: false };
     let protocol = if ipv6_extension::is_extension(next) {
@@ -232,6 +236,10 @@ fn skip_extensions<P: Packet>(packet: &P, start: usize, first: u8) -> Result<(u8
             }
             1
         } else {
+            // A routing header that is not used up: this address is not the packet's last (RFC 8200 section 4.4).
+            if next == ipv6_extension::ROUTING && header[3] != 0 {
+                return Err(Reason::BadExtensionHeader);
+            }
             header[1] as usize + 1
         };
         length += units * 8;

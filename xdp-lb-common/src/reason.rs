@@ -69,8 +69,8 @@ reasons! {
     ForwardedByRoute = "forwarded_by_route", Forward, "sent to a backend whose next hop the kernel's routing table knew and the agent did not yet";
     ForwardedIcmpError = "forwarded_icmp_error", Forward, "ICMP error about a connection, sent to the connection's backend";
     NotIp = "not_ip", Pass, "neither IPv4 nor IPv6 (ARP and others)";
-    NotVip = "not_vip", Pass, "destination is no VIP";
-    VipOtherService = "vip_other_service", Pass, "a VIP's address, but no port or protocol of a VIP";
+    NotVip = "not_vip", Pass, "destination is no VIP: no VIP has this address, port and protocol";
+    VipOtherService = "vip_other_service", Pass, "a VIP's address, but neither TCP, UDP nor ICMP";
     IcmpOther = "icmp_other", Pass, "ICMP to a VIP's address that is neither echo nor an error (neighbour discovery and others)";
     EchoReply = "echo_reply", Reply, "ICMP echo to a VIP's address, answered";
     FragNeeded = "frag_needed", Reply, "too big for the way to the backend, answered with ICMP fragmentation needed";
@@ -81,7 +81,7 @@ reasons! {
     BadIpv4Header = "bad_ipv4_header", Drop, "IPv4 header with a wrong version, header length or total length";
     TruncatedIpv6 = "truncated_ipv6", Drop, "frame ends within the IPv6 header or before the length it tells";
     BadIpv6Header = "bad_ipv6_header", Drop, "IPv6 header with a wrong version or payload length";
-    BadExtensionHeader = "bad_extension_header", Drop, "to a VIP's address, but IPv6 extension headers end too early or are too many";
+    BadExtensionHeader = "bad_extension_header", Drop, "to a VIP's address, but IPv6 extension headers end too early, are too many, or route the packet on";
     Fragment = "fragment", Drop, "IP fragment to a VIP's address: it cannot be told which connection it belongs to";
     TruncatedTransport = "truncated_transport", Drop, "to a VIP's address, but the packet ends within the TCP, UDP or ICMP header";
     BadTcpHeader = "bad_tcp_header", Drop, "to a VIP's address, but the TCP header tells a wrong length or flags that exclude each other";

@@ -186,7 +186,8 @@ fn track<'a, T: Tables>(
     }
 
     let new_flow = opens || affinity && matches!(flow.signal, Signal::Continue);
-    let wanted = if new_flow { slot.current() } else { slot.base() };
+    // With affinity every flow is recorded that can be: the others follow the table, and errors about them as well.
+    let wanted = if new_flow || affinity { slot.current() } else { slot.base() };
     let wanted = wanted.ok_or(Reason::NoBackend)?;
     let wants_record = affinity || slot.is_moved() || record.is_some();
     let recorded = if matches!(flow.signal, Signal::About) {

@@ -1,7 +1,8 @@
-//! The flow table from the agent's side: ages recorded flows and tells where live ones are, through the mapping.
+//! The flow table from the agent's side: ages recorded flows and tells where live ones are, through the mapping. Any
+//! other memory of the same shape will do, which is how tests run this code without a kernel.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use xdp_lb_common::flow::{bucket_of, slot_of, tag_of};
@@ -13,11 +14,30 @@ use super::mapping::Mapping;
 use crate::control::Sweep;
 
 /// Which VIP a backend belongs to and how large its table is: a recorded flow's slot follows from its backend and tag.
-pub(super) type Owners = BTreeMap<BackendId, (VipId, u32)>;
+pub type Owners = BTreeMap<BackendId, (VipId, u32)>;
+
+/// The words of the flow table, wherever they lie.
+pub trait FlowTable {
+    /// Number of buckets.
+    fn buckets(&self) -> u32;
+
+    /// The word at `place` of `bucket`; `None` past the end.
+    fn word(&self, bucket: u32, place: usize) -> Option<&AtomicU64>;
+}
+
+impl FlowTable for Mapping<Bucket> {
+    fn buckets(&self) -> u32 {
+        self.entries()
+    }
+
+    fn word(&self, bucket: u32, place: usize) -> Option<&AtomicU64> {
+        Mapping::word(self, bucket, place)
+    }
+}
 
 /// One pass over the flow table, in parts.
-#[derive(Default)]
-pub(super) struct Sweeper {
+#[derive(Debug, Default)]
+pub struct Sweeper {
     next_bucket: u32,
     began: Option<Instant>,
     /// One bit for each slot.
@@ -27,9 +47,9 @@ pub(super) struct Sweeper {
 
 impl Sweeper {
     /// Looks through one of `parts` parts; the last one gives the whole pass's result.
-    pub(super) fn step(
+    pub fn step(
         &mut self,
-        table: &Mapping<Bucket>,
+        table: &impl FlowTable,
         settings: &Settings,
         owners: &Owners,
         parts: u32,
@@ -38,19 +58,19 @@ impl Sweeper {
         if self.next_bucket == 0 {
             *self = Self { began: Some(now), ..Self::default() };
         }
-        let end = (self.next_bucket + table.entries().div_ceil(parts.max(1))).min(table.entries());
+        let end = (self.next_bucket + table.buckets().div_ceil(parts.max(1))).min(table.buckets());
         for bucket in self.next_bucket..end {
             for place in 0..BUCKET_WORDS {
                 self.judge(table, bucket, place, settings, owners);
             }
         }
-        self.next_bucket = if end == table.entries() { 0 } else { end };
+        self.next_bucket = if end == table.buckets() { 0 } else { end };
         (self.next_bucket == 0).then(|| self.result())
     }
 
     fn judge(
         &mut self,
-        table: &Mapping<Bucket>,
+        table: &impl FlowTable,
         bucket: u32,
         place: usize,
         settings: &Settings,
@@ -93,8 +113,8 @@ impl Sweeper {
 }
 
 /// Removes every recorded flow to `backend`.
-pub(super) fn purge(table: &Mapping<Bucket>, backend: BackendId) {
-    for bucket in 0..table.entries() {
+pub fn purge(table: &impl FlowTable, backend: BackendId) {
+    for bucket in 0..table.buckets() {
         for place in 0..BUCKET_WORDS {
             let Some(cell) = table.word(bucket, place) else { continue };
             let mut word = cell.load(Ordering::Relaxed);
@@ -109,7 +129,7 @@ pub(super) fn purge(table: &Mapping<Bucket>, backend: BackendId) {
 }
 
 /// Backend of the live recorded flow with this hash.
-pub(super) fn recorded(table: &Mapping<Bucket>, settings: &Settings, flow_hash: u64) -> Option<BackendId> {
+pub fn recorded(table: &impl FlowTable, settings: &Settings, flow_hash: u64) -> Option<BackendId> {
     let bucket = bucket_of(flow_hash, settings);
     (0..BUCKET_WORDS)
         .filter_map(|place| Some(FlowWord(table.word(bucket, place)?.load(Ordering::Relaxed))))

@@ -164,6 +164,11 @@ impl Kernel {
         xdp(&mut self.ebpf)
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.maps.settings()
+    }
+
     /// Ends the agent's part: takes the program off and removes the pins, or leaves both for the next agent.
     pub fn detach(self, leave_attached: bool) -> Result<(), AttachError> {
         if leave_attached {

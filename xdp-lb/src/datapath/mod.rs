@@ -3,7 +3,7 @@
 mod adopt;
 pub mod directory;
 pub mod encode;
-mod flows;
+pub mod flows;
 pub mod interface;
 mod kernel;
 pub mod link;
