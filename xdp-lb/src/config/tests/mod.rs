@@ -10,6 +10,7 @@ mod agent;
 mod any_text;
 mod decap;
 mod health;
+mod readme;
 mod reference;
 mod vip;
 mod whole;
