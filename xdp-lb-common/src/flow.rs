@@ -68,10 +68,14 @@ pub const fn slot_of(hash: u64, table_size: u32) -> u32 {
     (((hash >> 32) * table_size as u64) >> 32) as u32
 }
 
-/// The flow table's bucket of a flow hash. The multiplier is secret, so that nobody outside can fill a bucket.
+/// The two buckets of the flow table that may record a flow hash: neighbours, of which the first is filled first. The
+/// seed is this machine's own, so that nobody outside knows which flows share a bucket. (Flows of the same hash share
+/// it everywhere: where clients are hostile, `hash_seed` has to be secret as well.)
 #[inline(always)]
-pub const fn bucket_of(hash: u64, settings: &Settings) -> u32 {
-    (hash.wrapping_mul(settings.flow_seed) >> 32) as u32 & settings.flow_mask
+pub const fn buckets_of(hash: u64, settings: &Settings) -> [u32; 2] {
+    let first =
+        (mix(settings.flow_seed, hash).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u32 & settings.flow_mask;
+    [first, (first ^ 1) & settings.flow_mask]
 }
 
 /// The tag of a flow hash in the flow table. A tag tells the slot as well: `slot_of(tag << 32, table_size)`.
@@ -113,9 +117,9 @@ mod tests {
             for port in 0..512u16 {
                 let hash = flow(0x0a00_0000 + client, 32_768 + port).hash(7);
                 slots[slot_of(hash, 1021) as usize] += 1;
-                buckets[bucket_of(hash, &settings) as usize] += 1;
+                buckets[buckets_of(hash, &settings)[0] as usize] += 1;
                 if slot_of(hash, 4) == 0 {
-                    within_slot[(bucket_of(hash, &settings) % 64) as usize] += 1;
+                    within_slot[(buckets_of(hash, &settings)[0] % 64) as usize] += 1;
                 }
             }
         }

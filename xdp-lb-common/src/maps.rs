@@ -165,7 +165,7 @@ pub struct Settings {
     pub directory: u64,
     /// Seed of the flow hash; balancers that shall agree have the same.
     pub hash_seed: u64,
-    /// Secret odd multiplier that places flows into buckets; every machine has its own.
+    /// Secret by which flows are placed into buckets; every machine has its own.
     pub flow_seed: u64,
     /// Buckets of the flow table minus one; a power of two minus one.
     pub flow_mask: u32,
@@ -301,6 +301,14 @@ impl FlowWord {
         self.0 & 1 << 15 != 0
     }
 
+    /// A flow that so far is a single packet, opened in `epoch`: written as if last seen long ago, so that it is
+    /// forgotten after [`UNANSWERED_SECONDS`] unless another packet refreshes it. A flood of SYNs fills no table.
+    #[inline(always)]
+    pub const fn opened(tag: u32, backend: BackendId, settings: &Settings) -> Self {
+        let lead = settings.idle_seconds.saturating_sub(UNANSWERED_SECONDS);
+        Self::new(tag, backend, (settings.epoch as u16).wrapping_sub(lead as u16), false)
+    }
+
     /// Low 16 bits of the epoch in which the flow was last seen.
     #[inline(always)]
     pub const fn epoch(self) -> u16 {
@@ -320,6 +328,14 @@ impl FlowWord {
         self.0 as u16 == 0 || self.age(settings.epoch as u16) as u32 > limit
     }
 }
+
+/// Seconds for which a closed flow is remembered: twice TIME-WAIT of common hosts, since a client that has closed its
+/// half may wait for an answer.
+pub const CLOSED_SECONDS: u32 = 120;
+
+/// Seconds for which a flow of a single packet is remembered: longer than the second retransmission of a SYN
+/// (RFC 6298: after 1 and 3 seconds, then 7, 15, 31), and than hosts remember an unanswered one.
+pub const UNANSWERED_SECONDS: u32 = 64;
 
 /// What passed to a backend, per CPU. A VIP's totals are the sum of its backends': each belongs to one VIP only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -159,18 +159,14 @@ pub fn parse_link<P: Packet>(packet: &P) -> Result<(usize, u16), Reason> {
 /// RFC 791 section 3.1.
 #[inline(always)]
 fn parse_ipv4<P: Packet>(packet: &P, l3: usize) -> Result<Parsed, Stop> {
-    let truncated = Stop::Always(Reason::TruncatedIpv4);
-    let header: [u32; 5] = packet.load(l3).ok_or(truncated)?;
+    let header: [u32; 5] = packet.load(l3).ok_or(Stop::Always(Reason::TruncatedIpv4))?;
     let header_len = (header[0] as usize & 0xf) * 4;
     let ip_len = u16::from_be((header[0] >> 16) as u16) as usize;
-    if header[0] as u8 >> 4 != 4 || header_len < 20 || ip_len < header_len {
-        return Err(Stop::Always(Reason::BadIpv4Header));
-    }
-    if l3 + ip_len > packet.len() {
-        return Err(truncated);
+    let destination = Address::from_v4_word(header[4]);
+    if header[0] as u8 >> 4 != 4 || header_len < 20 || ip_len < header_len || l3 + ip_len > packet.len() {
+        return Err(Stop::IfVip { destination, reason: Reason::BadIpv4Header });
     }
     let fragment = u16::from_be((header[1] >> 16) as u16);
-    let destination = Address::from_v4_word(header[4]);
     if fragment & 0x3fff != 0 {
         return Err(Stop::IfVip { destination, reason: Reason::Fragment });
     }
@@ -189,19 +185,16 @@ fn parse_ipv4<P: Packet>(packet: &P, l3: usize) -> Result<Parsed, Stop> {
 /// RFC 8200 section 3.
 #[inline(always)]
 fn parse_ipv6<P: Packet>(packet: &P, l3: usize) -> Result<Parsed, Stop> {
-    let truncated = Stop::Always(Reason::TruncatedIpv6);
-    let header: [u64; 5] = packet.load(l3).ok_or(truncated)?;
+    let header: [u64; 5] = packet.load(l3).ok_or(Stop::Always(Reason::TruncatedIpv6))?;
     let payload = u16::from_be((header[0] >> 32) as u16) as usize;
     let next = (header[0] >> 48) as u8;
-    if header[0] as u8 >> 4 != 6 || payload == 0 && next == ipv6_extension::HOP_BY_HOP {
-        return Err(Stop::Always(Reason::BadIpv6Header));
-    }
-    let ip_len = 40 + payload;
-    if l3 + ip_len > packet.len() {
-        return Err(truncated);
-    }
+    let ip_len = IPV6_LEN + payload;
     let source = Address([header[1], header[2]]);
     let destination = Address([header[3], header[4]]);
+    let is_jumbo = payload == 0 && next == ipv6_extension::HOP_BY_HOP;
+    if header[0] as u8 >> 4 != 6 || is_jumbo || l3 + ip_len > packet.len() {
+        return Err(Stop::IfVip { destination, reason: Reason::BadIpv6Header });
+    }
     if destination.is_v4() {
         // IPv4's addresses are VIPs' in IPv4 packets only.
         return Err(Stop::Always(Reason::NotVip));

@@ -12,7 +12,7 @@
 //!
 //! Together: a connection whose backend is not down keeps it, whatever happens to the table.
 
-use crate::flow::{Flow, Signal, bucket_of, slot_of, tag_of};
+use crate::flow::{Flow, Signal, buckets_of, slot_of, tag_of};
 use crate::ids::{BackendId, VipId};
 use crate::limits::BUCKET_WORDS;
 use crate::maps::{
@@ -159,6 +159,10 @@ pub const fn directory_positions(directory: DirectoryWord, address: Address, ser
     [half | (hash >> 40) as u32 & mask, half | (hash >> 16) as u32 & mask]
 }
 
+/// Seconds for which the record of a closed connection also holds for a packet that opens one anew: a forged RST and
+/// SYN do not move a connection that goes on talking.
+const CLOSED_FOR: u16 = 2;
+
 /// A packet of a tracked slot: by its record, or by the slot and then recorded.
 #[inline(always)]
 fn track<'a, T: Tables>(
@@ -169,14 +173,19 @@ fn track<'a, T: Tables>(
     settings: &Settings,
     tables: &'a T,
 ) -> Result<Steered<'a>, Reason> {
-    let bucket = tables.bucket(bucket_of(hash, settings)).ok_or(Reason::NoTable)?;
+    let [first, second] = buckets_of(hash, settings);
+    let buckets =
+        [tables.bucket(first).ok_or(Reason::NoTable)?, tables.bucket(second).ok_or(Reason::NoTable)?];
     let tag = tag_of(hash);
     let epoch = settings.epoch as u16;
     let opens = matches!(flow.signal, Signal::Open);
-    let record = find(bucket, tag, tables);
+    let record = match find(buckets[0], tag, tables) {
+        None => find(buckets[1], tag, tables),
+        found => found,
+    };
     if let Some((place, word)) = record
         && let Some(id) = word.backend()
-        && !(opens && word.is_closing())
+        && !(opens && word.is_closing() && word.age(epoch) >= CLOSED_FOR)
     {
         let backend = tables.backend(id).ok_or(Reason::NoTable)?;
         if backend.is_usable() {
@@ -189,13 +198,18 @@ fn track<'a, T: Tables>(
     // With affinity every flow is recorded that can be: the others follow the table, and errors about them as well.
     let wanted = if new_flow || affinity { slot.current() } else { slot.base() };
     let wanted = wanted.ok_or(Reason::NoBackend)?;
+    let ours = if new_flow {
+        FlowWord::opened(tag, wanted, settings)
+    } else {
+        FlowWord::new(tag, wanted, epoch, matches!(flow.signal, Signal::Close))
+    };
     let wants_record = affinity || slot.is_moved() || record.is_some();
     let recorded = if matches!(flow.signal, Signal::About) {
         true
     } else if let Some((place, word)) = record {
-        tables.exchange(place, word.0, FlowWord::new(tag, wanted, epoch, false).0)
+        tables.exchange(place, word.0, ours.0)
     } else if wants_record && tables.spend(BudgetKind::Insert, settings) {
-        insert(bucket, FlowWord::new(tag, wanted, epoch, false), settings, tables)
+        insert(buckets[0], ours, settings, tables) || insert(buckets[1], ours, settings, tables)
     } else {
         !wants_record
     };

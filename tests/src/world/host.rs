@@ -16,17 +16,14 @@ use xdp_lb_common::flow::{Flow, Signal};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::limits::{BUCKET_WORDS, MAX_TABLE_SIZE};
 use xdp_lb_common::maps::{
-    Address, Backend, Budget, DirectoryEntry, DirectoryWord, FlowWord, LAYOUT_VERSION, Settings, Traffic,
-    names,
+    Address, Backend, Budget, CLOSED_SECONDS, DirectoryEntry, DirectoryWord, FlowWord, LAYOUT_VERSION,
+    Settings, Traffic, names,
 };
 use xdp_lb_common::reason::Reason;
 use xdp_lb_common::slot::Slot;
 use xdp_lb_common::steer::{BudgetKind, Tables};
 
 use super::program::sum;
-
-/// Seconds after which the word of a closed flow may be taken, as the agent sets it.
-const CLOSING_SECONDS: u32 = 60;
 
 /// The balancer's maps in memory, for one CPU.
 ///
@@ -88,7 +85,7 @@ impl HostTables {
                 insert_limit: agent.flow_insert_limit,
                 icmp_limit: agent.icmp_limit,
                 idle_seconds: u32::try_from(agent.flow_idle.as_secs()).unwrap_or(u32::MAX),
-                closing_seconds: CLOSING_SECONDS,
+                closing_seconds: CLOSED_SECONDS,
                 layout: LAYOUT_VERSION,
                 reserved: 0,
             },

@@ -16,22 +16,22 @@ fn link() -> Vec<Row> {
         row("ARP is left to the host", &ack4().ethertype(0x0806)).passed(Reason::NotIp),
         row("ARP in a VLAN is left to the host", &ack4().vlan(5).ethertype(0x0806)).passed(Reason::NotIp),
         row("an IEEE 802.3 length is no IP", &ack4().ethertype(46)).passed(Reason::NotIp),
-        row("three VLAN tags are too many", &ack4().vlan(1).vlan(2).vlan(3)).dropped(Reason::TooManyVlanTags),
-        raw_row("frame ends within the first tag", tagged[..16].to_vec()).dropped(Reason::TruncatedEthernet),
-        raw_row("frame ends within the second tag", tagged[..21].to_vec()).dropped(Reason::TruncatedEthernet),
-        raw_row("frame ends behind the tags", tagged[..22].to_vec()).dropped(Reason::TruncatedIpv4),
+        row("three VLAN tags are too many", &ack4().vlan(1).vlan(2).vlan(3)).passed(Reason::TooManyVlanTags),
+        raw_row("frame ends within the first tag", tagged[..16].to_vec()).passed(Reason::TruncatedEthernet),
+        raw_row("frame ends within the second tag", tagged[..21].to_vec()).passed(Reason::TruncatedEthernet),
+        raw_row("frame ends behind the tags", tagged[..22].to_vec()).passed(Reason::TruncatedIpv4),
     ]
 }
 
 fn ipv4() -> Vec<Row> {
     let whole = ack4().frame();
     vec![
-        raw_row("no IPv4 header at all", whole[..14].to_vec()).dropped(Reason::TruncatedIpv4),
-        raw_row("IPv4 header ends early", whole[..33].to_vec()).dropped(Reason::TruncatedIpv4),
+        raw_row("no IPv4 header at all", whole[..14].to_vec()).passed(Reason::TruncatedIpv4),
+        raw_row("IPv4 header ends early", whole[..33].to_vec()).passed(Reason::TruncatedIpv4),
         raw_row("frame ends before the IPv4 length", whole[..whole.len() - 1].to_vec())
-            .dropped(Reason::TruncatedIpv4),
-        row("IPv4 length beyond the frame", &ack4().ip_length(59)).dropped(Reason::TruncatedIpv4),
-        row("IPv6 under IPv4's ethertype", &ack6().ethertype(0x0800)).dropped(Reason::BadIpv4Header),
+            .dropped(Reason::BadIpv4Header),
+        row("IPv4 length beyond the frame", &ack4().ip_length(59)).dropped(Reason::BadIpv4Header),
+        row("IPv6 under IPv4's ethertype is nobody's", &ack6().ethertype(0x0800)).passed(Reason::NotVip),
         row("version 5", &ack4().version(5)).dropped(Reason::BadIpv4Header),
         row("IPv4 header of four words", &ack4().header_words(4)).dropped(Reason::BadIpv4Header),
         row("IPv4 length within its own header", &ack4().ip_length(19)).dropped(Reason::BadIpv4Header),
@@ -44,12 +44,12 @@ fn ipv4() -> Vec<Row> {
 fn ipv6() -> Vec<Row> {
     let whole = ack6().frame();
     vec![
-        raw_row("no IPv6 header at all", whole[..14].to_vec()).dropped(Reason::TruncatedIpv6),
-        raw_row("IPv6 header ends early", whole[..53].to_vec()).dropped(Reason::TruncatedIpv6),
+        raw_row("no IPv6 header at all", whole[..14].to_vec()).passed(Reason::TruncatedIpv6),
+        raw_row("IPv6 header ends early", whole[..53].to_vec()).passed(Reason::TruncatedIpv6),
         raw_row("frame ends before the IPv6 length", whole[..whole.len() - 1].to_vec())
-            .dropped(Reason::TruncatedIpv6),
-        row("IPv4 under IPv6's ethertype", &ack4().padded(60).ethertype(0x86dd))
             .dropped(Reason::BadIpv6Header),
+        row("IPv4 under IPv6's ethertype is nobody's", &ack4().padded(60).ethertype(0x86dd))
+            .passed(Reason::NotVip),
         row("version 7", &ack6().version(7)).dropped(Reason::BadIpv6Header),
         row("jumbogram", &ack6().extension(0, &[0xc2, 4, 0, 1, 0, 0]).ip_length(0))
             .dropped(Reason::BadIpv6Header),

@@ -55,12 +55,21 @@ fn connections() -> Vec<Row> {
         moved("the same client opens anew after FIN", &syn4())
             .after(&syn4())
             .after(&fin)
+            .seconds_later(2)
             .moved(WEB4, BACK, SMALL)
             .reaches(SMALL)
             .new_flow(),
+        moved("a SYN right behind an RST, both perhaps forged, moves nothing", &ack4())
+            .after(&syn4())
+            .after(&rst)
+            .seconds_later(1)
+            .moved(WEB4, BACK, SMALL)
+            .after(&syn4())
+            .reaches(ACROSS),
         moved("and after RST, and stays there", &ack4())
             .after(&syn4())
             .after(&rst)
+            .seconds_later(2)
             .moved(WEB4, BACK, SMALL)
             .after(&syn4())
             .reaches(SMALL),
@@ -120,17 +129,17 @@ fn no_room() -> Vec<Row> {
             .reaches(BACK)
             .new_flow()
             .unrecorded(),
-        moved("closed for a minute: the place is kept", &syn4())
+        moved("closed for two minutes: the place is kept", &syn4())
             .after_all(eight())
             .after_all((0..8).map(|n| nth(n, RST)))
-            .seconds_later(60)
+            .seconds_later(120)
             .reaches(BACK)
             .new_flow()
             .unrecorded(),
         moved("closed for longer: the place is taken", &ack4())
             .after_all(eight())
             .after_all((0..8).map(|n| nth(n, RST)))
-            .seconds_later(61)
+            .seconds_later(121)
             .after(&syn4())
             .reaches(ACROSS),
         moved("over the limit: a new connection goes to the old backend", &syn4())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use xdp_lb_common::flow::{bucket_of, slot_of, tag_of};
+use xdp_lb_common::flow::{buckets_of, slot_of, tag_of};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::limits::BUCKET_WORDS;
 use xdp_lb_common::maps::{Bucket, FlowWord, Settings};
@@ -130,9 +130,10 @@ pub fn purge(table: &impl FlowTable, backend: BackendId) {
 
 /// Backend of the live recorded flow with this hash.
 pub fn recorded(table: &impl FlowTable, settings: &Settings, flow_hash: u64) -> Option<BackendId> {
-    let bucket = bucket_of(flow_hash, settings);
-    (0..BUCKET_WORDS)
-        .filter_map(|place| Some(FlowWord(table.word(bucket, place)?.load(Ordering::Relaxed))))
+    buckets_of(flow_hash, settings)
+        .into_iter()
+        .flat_map(|bucket| (0..BUCKET_WORDS).map(move |place| (bucket, place)))
+        .filter_map(|(bucket, place)| Some(FlowWord(table.word(bucket, place)?.load(Ordering::Relaxed))))
         .find(|word| word.tag() == tag_of(flow_hash) && word.backend().is_some())
         .and_then(FlowWord::backend)
 }

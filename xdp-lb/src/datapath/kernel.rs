@@ -13,7 +13,7 @@ use aya::maps::{MapError, PerCpuValues};
 use aya::programs::{ProgramError, Xdp};
 use xdp_lb_common::flow::{Flow, Signal};
 use xdp_lb_common::ids::{BackendId, VipId};
-use xdp_lb_common::maps::{Backend, DirectoryWord, LAYOUT_VERSION, Settings, Traffic, names};
+use xdp_lb_common::maps::{Backend, CLOSED_SECONDS, DirectoryWord, LAYOUT_VERSION, Settings, Traffic, names};
 use xdp_lb_common::reason::Reason;
 use xdp_lb_common::slot::Slot;
 
@@ -29,9 +29,6 @@ use super::object;
 use super::system::{self, SystemError};
 use crate::config::Agent;
 use crate::control::{Adopted, Command, Counters, InterfaceStatus, Sweep, VipRecord};
-
-/// Seconds after which the word of a closed flow may be taken: TIME-WAIT of common hosts.
-const CLOSING_SECONDS: u32 = 60;
 
 /// Why there is no data path.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +199,7 @@ impl Kernel {
             insert_limit: agent.flow_insert_limit,
             icmp_limit: agent.icmp_limit,
             idle_seconds: u32::try_from(agent.flow_idle.as_secs()).unwrap_or(u32::MAX),
-            closing_seconds: CLOSING_SECONDS,
+            closing_seconds: CLOSED_SECONDS,
             layout: LAYOUT_VERSION,
             reserved: 0,
         };
