@@ -79,6 +79,15 @@ impl Interface {
     }
 }
 
+/// Index of the interface that has this name now.
+pub(super) fn index_of(name: &str) -> io::Result<Option<u32>> {
+    let control = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    match index(&control, name) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        index => index.map(Some),
+    }
+}
+
 fn request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: plain data, all of which may be zero.
     let mut request: libc::ifreq = unsafe { zeroed() };
