@@ -1,12 +1,14 @@
 //! The real agent, as its users run it.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use xdp_lb::control::{BackendStatus, Status, VipStatus};
 
 use crate::ip;
@@ -51,7 +53,12 @@ impl<'a> Agent<'a> {
 
     /// Starts it without waiting.
     pub fn launch(&mut self, config: &LbConfig, arguments: &[&str]) -> Result<()> {
-        self.write(config)?;
+        self.launch_text(&self.text_of(config), arguments)
+    }
+
+    /// Starts it with the text of a configuration, without waiting.
+    pub fn launch_text(&mut self, text: &str, arguments: &[&str]) -> Result<()> {
+        fs::write(self.config_path(), text).context("writing lb.toml")?;
         let mut command = self.netns.command(&self.binary);
         command.arg("run").arg("--config").arg(self.config_path()).args(arguments);
         self.process = Some(Process::spawn("the agent", command, &self.log_path())?);
@@ -60,9 +67,18 @@ impl<'a> Agent<'a> {
 
     /// Runs it with the text of a configuration that it is expected to refuse; what it said.
     pub fn run_refused(&self, text: &str) -> Result<Output> {
+        self.run_refused_without(text, &[])
+    }
+
+    /// The same without these capabilities, each a set of one.
+    pub fn run_refused_without(&self, text: &str, dropped: &[CapabilitySet]) -> Result<Output> {
         fs::write(self.config_path(), text).context("writing lb.toml")?;
         let mut command = self.netns.command(&self.binary);
         command.arg("run").arg("--config").arg(self.config_path());
+        let dropped = dropped.to_vec();
+        let drop = move || dropped.iter().try_for_each(|one| Ok(remove_capability_from_bounding_set(*one)?));
+        // SAFETY: it only makes system calls; the list was made before the fork.
+        unsafe { command.pre_exec(drop) };
         let log = self.scratch.path().join("refusal");
         // Each answer by itself.
         let _ = fs::remove_file(&log);
@@ -130,6 +146,16 @@ impl<'a> Agent<'a> {
         fs::read_dir(self.pins()).is_ok_and(|mut entries| entries.next().is_some())
     }
 
+    /// Its process, where it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// The last lines it wrote.
     pub fn tail(&self) -> String {
         self.process.as_ref().map_or_else(|| "the agent is not running".to_owned(), Process::tail)
@@ -168,10 +194,16 @@ impl<'a> Agent<'a> {
 
 /// Whether an XDP program is attached to the one interface of `netns`.
 pub fn has_xdp(netns: &Netns) -> Result<bool> {
-    let text = ip::run(&["-netns", netns.name(), "-json", "link", "show", "dev", INTERFACE])?;
+    Ok(xdp_mode(netns, INTERFACE)?.is_some())
+}
+
+/// "native" or "generic", where an XDP program is attached to `interface` of `netns`.
+pub fn xdp_mode(netns: &Netns, interface: &str) -> Result<Option<&'static str>> {
+    let text = ip::run(&["-netns", netns.name(), "-json", "link", "show", "dev", interface])?;
     let links: Vec<serde_json::Value> =
         serde_json::from_str(&text).with_context(|| format!("`ip` printed {text}"))?;
-    Ok(links.first().is_some_and(|link| link.get("xdp").is_some()))
+    let mode = links.first().and_then(|link| link.get("xdp")?.get("mode")?.as_u64());
+    Ok(mode.map(|mode| if mode == 2 { "generic" } else { "native" }))
 }
 
 /// The backend `name` of `vip`.

@@ -18,7 +18,8 @@ impl Stub {
     /// Attaches it to `interface` of `netns`.
     pub fn attach(netns: &Netns, interface: &str) -> Result<Self> {
         netns.run_in(|| {
-            let mut ebpf = Ebpf::load(xdp_lb::datapath::object::BENCH).context("load the pass-through program")?;
+            let mut ebpf =
+                Ebpf::load(xdp_lb::datapath::object::BENCH).context("load the pass-through program")?;
             let program = ebpf.program_mut("pass_floor").context("no program pass_floor in the object")?;
             let program: &mut Xdp = program.try_into()?;
             program.load()?;

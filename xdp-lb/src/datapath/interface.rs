@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketType, socket};
 
+use super::ethtool;
+
 /// An interface, as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
@@ -17,6 +19,8 @@ pub struct Interface {
     pub mtu: u32,
     /// Whether the driver merges received packets (LRO).
     pub lro: bool,
+    /// Whether the card merges received packets in a way that can be undone (`rx-gro-hw`).
+    pub gro_hw: bool,
 }
 
 /// Why an interface cannot be used.
@@ -28,6 +32,11 @@ pub enum InterfaceError {
     /// Packets merged in hardware are larger than what may be sent.
     #[error("interface {0}: LRO merges packets before XDP sees them; turn it off: `ethtool -K {0} lro off`")]
     Lro(String),
+    /// The same by another name.
+    #[error(
+        "interface {0}: rx-gro-hw merges packets before XDP sees them; turn it off: `ethtool -K {0} rx-gro-hw off`"
+    )]
+    GroHw(String),
     /// IPv6 needs 1280 bytes, and the tunnel header comes on top.
     #[error(
         "interface {name}: an MTU of {mtu} leaves no room for tunnelled packets; raise it: `ip link set dev {name} mtu {MIN_MTU}` or more"
@@ -62,8 +71,9 @@ impl Interface {
             _ => unreadable(error),
         })?;
         let mtu = mtu(&control, name).map_err(unreadable)?;
-        let lro = lro(&control, name).map_err(unreadable)?;
-        let interface = Self { name: name.into(), index, mtu, lro };
+        let lro = ethtool::lro(&control, name).map_err(unreadable)?;
+        let gro_hw = ethtool::feature(&control, name, "rx-gro-hw").map_err(unreadable)?;
+        let interface = Self { name: name.into(), index, mtu, lro, gro_hw };
         interface.check()?;
         Ok(interface)
     }
@@ -71,6 +81,9 @@ impl Interface {
     fn check(&self) -> Result<(), InterfaceError> {
         if self.lro {
             return Err(InterfaceError::Lro(self.name.clone()));
+        }
+        if self.gro_hw {
+            return Err(InterfaceError::GroHw(self.name.clone()));
         }
         if self.mtu < MIN_MTU {
             return Err(InterfaceError::SmallMtu { name: self.name.clone(), mtu: self.mtu });
@@ -88,7 +101,7 @@ pub(super) fn index_of(name: &str) -> io::Result<Option<u32>> {
     }
 }
 
-fn request(name: &str) -> io::Result<libc::ifreq> {
+pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: plain data, all of which may be zero.
     let mut request: libc::ifreq = unsafe { zeroed() };
     if name.len() >= request.ifr_name.len() {
@@ -100,7 +113,7 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
     Ok(request)
 }
 
-fn ioctl(control: &OwnedFd, number: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+pub(super) fn ioctl(control: &OwnedFd, number: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: an open socket, and a request as the numbers used here want it.
     let result = unsafe { libc::ioctl(control.as_raw_fd(), number, request) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -120,32 +133,17 @@ fn mtu(control: &OwnedFd, name: &str) -> io::Result<u32> {
     Ok(unsafe { request.ifr_ifru.ifru_mtu } as u32)
 }
 
-const SIOCETHTOOL: libc::Ioctl = 0x8946;
-const ETHTOOL_GFLAGS: u32 = 0x25;
-const ETH_FLAG_LRO: u32 = 1 << 15;
-
-fn lro(control: &OwnedFd, name: &str) -> io::Result<bool> {
-    let mut request = request(name)?;
-    let mut flags = [ETHTOOL_GFLAGS, 0];
-    request.ifr_ifru.ifru_data = flags.as_mut_ptr().cast();
-    match ioctl(control, SIOCETHTOOL, &mut request) {
-        Ok(()) => Ok(flags[1] & ETH_FLAG_LRO != 0),
-        // A driver without these settings merges nothing.
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_fault_names_its_mend() {
-        let good = Interface { name: "eth0".into(), index: 2, mtu: 1500, lro: false };
+        let good = Interface { name: "eth0".into(), index: 2, mtu: 1500, lro: false, gro_hw: false };
         assert!(good.check().is_ok());
         for (bad, mend) in [
             (Interface { lro: true, ..good.clone() }, "ethtool -K eth0 lro off"),
+            (Interface { gro_hw: true, ..good.clone() }, "ethtool -K eth0 rx-gro-hw off"),
             (Interface { mtu: 1280, ..good.clone() }, "ip link set dev eth0 mtu 1320"),
         ] {
             let message = bad.check().unwrap_err().to_string();

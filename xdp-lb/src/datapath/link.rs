@@ -9,6 +9,7 @@ use aya::programs::Xdp;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode as Mode};
 
+use super::holder::Holder;
 use super::interface::Interface;
 use crate::config::XdpMode;
 
@@ -16,10 +17,8 @@ use crate::config::XdpMode;
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// Somebody else's is.
-    #[error(
-        "interface {0} already has an XDP program; see whose with `ip -details link show dev {0}`, remove it with `ip link set dev {0} xdp off`"
-    )]
-    InUse(String),
+    #[error("{0}")]
+    InUse(Holder),
     /// The driver cannot, and nothing else was allowed.
     #[error(
         "interface {name}: the driver takes no XDP program ({reason}); set agent.xdp_mode = \"auto\" or \"generic\""
@@ -173,7 +172,9 @@ fn attach(program: &mut Xdp, interface: &Interface, mode: XdpMode) -> Result<(Fd
         XdpMode::Generic => How::Wanted,
         XdpMode::Native | XdpMode::Auto => match try_attach(program, interface.index, Mode::Driver) {
             Ok(link) => return Ok((link, true, How::Wanted)),
-            Err(Refusal { in_use: true, .. }) => return Err(LinkError::InUse(name())),
+            Err(Refusal { in_use: true, .. }) => {
+                return Err(LinkError::InUse(Holder::of(&interface.name, interface.index)));
+            }
             Err(Refusal { reason, .. }) if mode == XdpMode::Native => {
                 return Err(LinkError::NoNative { name: name(), reason });
             }
@@ -182,7 +183,9 @@ fn attach(program: &mut Xdp, interface: &Interface, mode: XdpMode) -> Result<(Fd
     };
     match try_attach(program, interface.index, Mode::Skb) {
         Ok(link) => Ok((link, false, how)),
-        Err(Refusal { in_use: true, .. }) => Err(LinkError::InUse(name())),
+        Err(Refusal { in_use: true, .. }) => {
+            Err(LinkError::InUse(Holder::of(&interface.name, interface.index)))
+        }
         Err(Refusal { reason, .. }) => Err(LinkError::Attach { name: name(), reason }),
     }
 }

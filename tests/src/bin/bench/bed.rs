@@ -51,7 +51,8 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn new() -> Result<Self> {
-        let config = Config::from_toml(CONFIG, Path::new("bench.toml")).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+        let config = Config::from_toml(CONFIG, Path::new("bench.toml"))
+            .map_err(|errors| anyhow::anyhow!("{errors}"))?;
         let (mut kernel, _) = Kernel::load(&config.agent, None)?;
         for command in tables() {
             kernel.apply(&command)?;
@@ -93,7 +94,9 @@ impl Bed {
 
     fn warm_up(&mut self, case: &Case) -> Result<()> {
         if case.warm_up == WarmUp::Purge {
-            for (vip, (frame, ..)) in VIPS.iter().enumerate().filter(|(_, (frame, ..))| frame.vip == case.frame.vip) {
+            for (vip, (frame, ..)) in
+                VIPS.iter().enumerate().filter(|(_, (frame, ..))| frame.vip == case.frame.vip)
+            {
                 for backend in 0..BACKENDS {
                     self.kernel.apply(&Command::PurgeFlows(backend_id(vip, backend)))?;
                 }
@@ -141,15 +144,19 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
 fn tables() -> Vec<Command> {
     let mut commands = Vec::new();
     for (vip, &(frame, _, moved)) in VIPS.iter().enumerate() {
-        commands.extend((0..BACKENDS).map(|n| Command::WriteBackend(backend(vip, n, frame.address().is_ipv4()))));
+        commands
+            .extend((0..BACKENDS).map(|n| Command::WriteBackend(backend(vip, n, frame.address().is_ipv4()))));
         let slot = |position: u32| {
             let base = backend_id(vip, (position % u32::from(BACKENDS)) as u16);
             let other = backend_id(vip, ((position + 1) % u32::from(BACKENDS)) as u16);
             (position, if moved { Slot::tracked(base, other) } else { Slot::stable(base) })
         };
-        commands.push(Command::WriteSlots { vip: vip_id(vip), changes: (0..MAX_TABLE_SIZE).map(slot).collect() });
+        commands
+            .push(Command::WriteSlots { vip: vip_id(vip), changes: (0..MAX_TABLE_SIZE).map(slot).collect() });
     }
-    commands.push(Command::WriteDirectory(VIPS.iter().enumerate().map(|(vip, of)| vip_record(vip, of)).collect()));
+    commands.push(Command::WriteDirectory(
+        VIPS.iter().enumerate().map(|(vip, of)| vip_record(vip, of)).collect(),
+    ));
     commands
 }
 

@@ -64,7 +64,12 @@ fn print_json(all: &[Measured]) -> std::io::Result<()> {
             figure("median_ns", measured.median() as f64, "ns", None),
         ];
         if let Some((floor, multiple, aim)) = over_floor(measured, all) {
-            figures.push(figure(&format!("over_{floor}"), (multiple * 100.0).round() / 100.0, "ratio", Some(aim)));
+            figures.push(figure(
+                &format!("over_{floor}"),
+                (multiple * 100.0).round() / 100.0,
+                "ratio",
+                Some(aim),
+            ));
         }
         for figure in figures {
             writeln!(out, "{}", serde_json::to_string(&figure)?)?;
