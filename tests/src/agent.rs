@@ -1,14 +1,13 @@
 //! The real agent, as its users run it.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
-use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use rustix::thread::CapabilitySet;
 use xdp_lb::control::{BackendStatus, Status, VipStatus};
 
 use crate::ip;
@@ -73,12 +72,8 @@ impl<'a> Agent<'a> {
     /// The same without these capabilities, each a set of one.
     pub fn run_refused_without(&self, text: &str, dropped: &[CapabilitySet]) -> Result<Output> {
         fs::write(self.config_path(), text).context("writing lb.toml")?;
-        let mut command = self.netns.command(&self.binary);
+        let mut command = self.netns.command_without(&self.binary, dropped);
         command.arg("run").arg("--config").arg(self.config_path());
-        let dropped = dropped.to_vec();
-        let drop = move || dropped.iter().try_for_each(|one| Ok(remove_capability_from_bounding_set(*one)?));
-        // SAFETY: it only makes system calls; the list was made before the fork.
-        unsafe { command.pre_exec(drop) };
         let log = self.scratch.path().join("refusal");
         // Each answer by itself.
         let _ = fs::remove_file(&log);
