@@ -17,7 +17,7 @@ const HOP: NextHop = NextHop { egress: 7, source_mac: [2; 6], destination_mac: [
 
 fn config() -> Config {
     let text = "[agent]\ninterfaces = [\"eth0\"]\nmax_vips = 2\nmax_backends = 8\nflow_entries = 1024\n";
-    Config::from_toml(text, Path::new("lb.toml")).unwrap_or_else(|errors| panic!("{errors}"))
+    Config::from_toml(text, Path::new("lb.toml")).unwrap()
 }
 
 /// The backend at `index`, which counts from 1.

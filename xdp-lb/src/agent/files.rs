@@ -7,7 +7,7 @@ pub(super) fn for_checks() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     // A service manager leaves the soft limit at 1024 for the sake of select(2), which nothing here uses.
     let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if limit.current != raised.current && setrlimit(Resource::Nofile, raised.clone()).is_ok() {
+    if limit.current != raised.current && setrlimit(Resource::Nofile, raised).is_ok() {
         limit = raised;
     }
     half(limit.current)

@@ -113,8 +113,11 @@ mod tests {
         )
     }
 
-    /// What a packet takes from an entry, as far as the entry promises it.
-    fn promised(entry: &Backend) -> (Option<(u32, (u64, u32))>, Option<[u64; 4]>) {
+    /// Egress and MAC addresses.
+    type Hop = (u32, (u64, u32));
+
+    /// What a packet takes from an entry, as far as the entry promises it: next hop and outer header.
+    fn promised(entry: &Backend) -> (Option<Hop>, Option<[u64; 4]>) {
         let hop = entry.is_resolved().then(|| (entry.egress, macs(entry)));
         let outer = (entry.tunnel != Tunnel::None as u8)
             .then(|| [entry.outer_sum.into(), entry.head[1] >> 32, entry.head[2], entry.head[3]]);
