@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use rustix::thread::CapabilitySet;
 use xdp_lb::control::{BackendStatus, Status, VipStatus};
 
 use crate::ip;
@@ -51,7 +52,12 @@ impl<'a> Agent<'a> {
 
     /// Starts it without waiting.
     pub fn launch(&mut self, config: &LbConfig, arguments: &[&str]) -> Result<()> {
-        self.write(config)?;
+        self.launch_text(&self.text_of(config), arguments)
+    }
+
+    /// Starts it with the text of a configuration, without waiting.
+    pub fn launch_text(&mut self, text: &str, arguments: &[&str]) -> Result<()> {
+        fs::write(self.config_path(), text).context("writing lb.toml")?;
         let mut command = self.netns.command(&self.binary);
         command.arg("run").arg("--config").arg(self.config_path()).args(arguments);
         self.process = Some(Process::spawn("the agent", command, &self.log_path())?);
@@ -60,8 +66,13 @@ impl<'a> Agent<'a> {
 
     /// Runs it with the text of a configuration that it is expected to refuse; what it said.
     pub fn run_refused(&self, text: &str) -> Result<Output> {
+        self.run_refused_without(text, &[])
+    }
+
+    /// The same without these capabilities, each a set of one.
+    pub fn run_refused_without(&self, text: &str, dropped: &[CapabilitySet]) -> Result<Output> {
         fs::write(self.config_path(), text).context("writing lb.toml")?;
-        let mut command = self.netns.command(&self.binary);
+        let mut command = self.netns.command_without(&self.binary, dropped);
         command.arg("run").arg("--config").arg(self.config_path());
         let log = self.scratch.path().join("refusal");
         // Each answer by itself.
@@ -130,6 +141,16 @@ impl<'a> Agent<'a> {
         fs::read_dir(self.pins()).is_ok_and(|mut entries| entries.next().is_some())
     }
 
+    /// Its process, where it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// The last lines it wrote.
     pub fn tail(&self) -> String {
         self.process.as_ref().map_or_else(|| "the agent is not running".to_owned(), Process::tail)
@@ -168,10 +189,16 @@ impl<'a> Agent<'a> {
 
 /// Whether an XDP program is attached to the one interface of `netns`.
 pub fn has_xdp(netns: &Netns) -> Result<bool> {
-    let text = ip::run(&["-netns", netns.name(), "-json", "link", "show", "dev", INTERFACE])?;
+    Ok(xdp_mode(netns, INTERFACE)?.is_some())
+}
+
+/// "native" or "generic", where an XDP program is attached to `interface` of `netns`.
+pub fn xdp_mode(netns: &Netns, interface: &str) -> Result<Option<&'static str>> {
+    let text = ip::run(&["-netns", netns.name(), "-json", "link", "show", "dev", interface])?;
     let links: Vec<serde_json::Value> =
         serde_json::from_str(&text).with_context(|| format!("`ip` printed {text}"))?;
-    Ok(links.first().is_some_and(|link| link.get("xdp").is_some()))
+    let mode = links.first().and_then(|link| link.get("xdp")?.get("mode")?.as_u64());
+    Ok(mode.map(|mode| if mode == 2 { "generic" } else { "native" }))
 }
 
 /// The backend `name` of `vip`.

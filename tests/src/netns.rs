@@ -12,7 +12,9 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{
+    CapabilitySet, LinkNameSpaceType, move_into_link_name_space, remove_capability_from_bounding_set,
+};
 
 use crate::{ip, scratch};
 
@@ -72,15 +74,25 @@ impl Netns {
     /// Spawn it from a thread that outlives it: the child is killed with the thread that made it, so that nothing
     /// outlives a test that dies.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.command_without(program, &[])
+    }
+
+    /// The same without these capabilities, each a set of one.
+    pub fn command_without(
+        &self,
+        program: impl AsRef<std::ffi::OsStr>,
+        dropped: &[CapabilitySet],
+    ) -> Command {
         let mut command = Command::new(program);
-        let handle = self.handle.clone();
+        let (handle, dropped) = (self.handle.clone(), dropped.to_vec());
         let prepare = move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            handle.enter_raw()
+            handle.enter_raw()?;
+            dropped.iter().try_for_each(|one| Ok(remove_capability_from_bounding_set(*one)?))
         };
         // Its own process group: Ctrl-C reaches the one who started it, and that one stops it in order.
         command.process_group(0);
-        // SAFETY: `prepare` makes two system calls on an open descriptor; it neither allocates nor takes a lock.
+        // SAFETY: `prepare` makes system calls on what was made before; it neither allocates nor takes a lock.
         unsafe { command.pre_exec(prepare) };
         command
     }

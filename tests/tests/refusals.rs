@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 
+use rustix::thread::CapabilitySet;
 use xdp_lb_tests::agent::{Agent, has_xdp};
 use xdp_lb_tests::decap::Decap;
 use xdp_lb_tests::lbconfig::LbConfig;
 use xdp_lb_tests::topology::{BALANCER, Options, Topology, VIPS_V4};
-use xdp_lb_tests::{require_root, scene};
+use xdp_lb_tests::{ip, require_root, scene};
 
 const ONE_BACKEND: Options = Options { backends: 1, routed: false, client_mtu: 1500, lan_mtu: 1500 };
 
@@ -78,7 +79,10 @@ fn an_interface_that_another_program_has_is_left_to_it() {
     let _other = Decap::start(&topology.balancer, &own).unwrap();
     let agent = Agent::new(&topology.balancer).unwrap();
     let said = refused(&agent, &agent.text_of(&config(&topology)), 1);
-    assert!(said.contains("eth0"), "{said}");
+    // A link holds it, which `ip link set … xdp off` does not end.
+    for word in ["eth0", "xdp_lb_decap", "another xdp-lb", "bpftool link detach id "] {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
     assert_eq!(said.trim().lines().count(), 1, "one line, not\n{said}");
     assert!(has_xdp(&topology.balancer).unwrap(), "the other program was detached");
     assert!(!agent.has_pins());
@@ -96,4 +100,63 @@ fn a_second_agent_does_not_disturb_the_first() {
     assert!(agent.status().is_ok_and(|status| status.vips.len() == 1), "the first does not answer any more");
     let sample = xdp_lb_tests::client::sample(topology.client.handle(), (VIPS_V4[0], 80).into(), 50);
     assert_eq!(sample.failures, Vec::<String>::new());
+}
+
+#[test]
+fn a_program_that_ip_attached_is_taken_off_by_ip() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let agent = Agent::new(&topology.balancer).unwrap();
+    let pin = agent.pins().with_file_name("pass");
+    let mut ebpf = aya::Ebpf::load(xdp_lb::datapath::object::BENCH).unwrap();
+    let program: &mut aya::programs::Xdp = ebpf.program_mut("pass_floor").unwrap().try_into().unwrap();
+    program.load().unwrap();
+    program.pin(&pin).unwrap();
+    let netns = topology.balancer.name();
+    for (mode, mend) in [("xdpdrv", "xdp"), ("xdpgeneric", "xdpgeneric")] {
+        ip::batch(Some(netns), &[format!("link set dev eth0 {mode} pinned {}", pin.display())]).unwrap();
+        let said = refused(&agent, &agent.text_of(&config(&topology)), 1);
+        let mend = format!("link set dev eth0 {mend} off");
+        assert!(said.contains(&format!("`ip {mend}`")) && said.contains("pass_floor"), "{said}");
+        ip::batch(Some(netns), &[mend]).unwrap();
+        assert!(!has_xdp(&topology.balancer).unwrap(), "the mend does not mend");
+    }
+}
+
+#[test]
+fn what_the_interface_cannot_is_told_with_its_mend() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let agent = Agent::new(&topology.balancer).unwrap();
+    let netns = topology.balancer.name();
+    ip::batch(Some(netns), &["link add name br0 type bridge".to_owned()]).unwrap();
+    let right = agent.text_of(&config(&topology));
+
+    let said = refused(&agent, &right.replace("\"eth0\"", "\"br0\""), 1);
+    assert!(said.contains("br0") && said.contains("xdp_mode = \"auto\" or \"generic\""), "{said}");
+
+    ip::batch(Some(netns), &["link set dev eth0 mtu 1300".to_owned()]).unwrap();
+    let said = refused(&agent, &right, 1);
+    assert!(said.contains("1300") && said.contains("`ip link set dev eth0 mtu 1320`"), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "one line, not\n{said}");
+    assert!(!has_xdp(&topology.balancer).unwrap() && !agent.has_pins());
+}
+
+#[test]
+fn missing_capabilities_are_named() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let agent = Agent::new(&topology.balancer).unwrap();
+    let right = agent.text_of(&config(&topology));
+    for (dropped, words) in [
+        (vec![CapabilitySet::BPF, CapabilitySet::SYS_ADMIN], ["missing CAP_BPF", "setcap"]),
+        (vec![CapabilitySet::NET_ADMIN], ["missing CAP_NET_ADMIN", "setcap"]),
+    ] {
+        let output = agent.run_refused_without(&right, &dropped).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        assert_eq!(said.trim().lines().count(), 1, "one line, not\n{said}");
+        assert!(!has_xdp(&topology.balancer).unwrap() && !agent.has_pins());
+    }
 }

@@ -2,7 +2,7 @@
 
 mod applier;
 mod explain;
-mod lock;
+mod files;
 mod notify;
 mod probes;
 mod reload;
@@ -17,14 +17,12 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use xdp_lb_common::reason::Reason;
 
-pub use lock::{LockError, StateLock};
-
 use crate::api::admin::{AdminError, AdminServer};
 use crate::api::control::{ControlSocket, ControlSocketError};
 use crate::api::{Answer, Query, Question};
 use crate::config::{Config, LoadError};
 use crate::control::{Adopted, Announcement, Command, Control, Counters, Event, ReasonStatus, Status};
-use crate::datapath::Datapath;
+use crate::datapath::{Datapath, InterfaceChange};
 use crate::nexthop::Watcher;
 use applier::Applier;
 use notify::Notifier;
@@ -37,21 +35,21 @@ const SWEEP_PARTS: u32 = 16;
 /// Events and questions that may wait for the loop.
 const QUEUE: usize = 1024;
 
-/// What the agent must have to itself. Opened before the data path is touched, closed after it was detached.
+/// Most that the data path's clock is advanced by at once. While the agent itself stood still (SIGSTOP, a frozen
+/// container) that clock did too, and flows with packets all the time bear the second at which it stopped: advanced
+/// by the whole time in one step, live flows would be expired before their next packet.
+const MOST_SECONDS: u64 = 2;
+
+/// Where the agent is asked. Opened before the data path is touched, closed after it was detached.
 #[derive(Debug)]
 pub struct Edges {
     control_socket: ControlSocket,
     admin: Option<AdminServer>,
-    /// Last: whoever waits for the lock finds the socket free.
-    _lock: StateLock,
 }
 
 /// Why the agent cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another agent holds the state directory.
-    #[error(transparent)]
-    Lock(#[from] LockError),
     /// No control socket.
     #[error(transparent)]
     ControlSocket(#[from] ControlSocketError),
@@ -61,15 +59,14 @@ pub enum OpenError {
 }
 
 impl Edges {
-    /// Takes the lock and listens, as `config` says. To be called on a tokio runtime.
+    /// Listens, as `config` says. To be called on a tokio runtime.
     pub async fn open(config: &Config) -> Result<Self, OpenError> {
-        let lock = StateLock::take(&config.agent.state_dir)?;
         let control_socket = ControlSocket::open(&config.agent.control_socket)?;
         let admin = match &config.admin {
             Some(admin) => Some(AdminServer::open(admin.listen).await?),
             None => None,
         };
-        Ok(Self { control_socket, admin, _lock: lock })
+        Ok(Self { control_socket, admin })
     }
 }
 
@@ -123,7 +120,7 @@ impl<D: Datapath> Agent<D> {
             config,
             control,
             applier: Applier::new(datapath),
-            probes: Probes::new(sender.clone()),
+            probes: Probes::new(sender.clone(), files::for_checks()),
             watcher: Watcher::start(sender),
             edges,
             events,
@@ -133,6 +130,7 @@ impl<D: Datapath> Agent<D> {
             counters: Counters::default(),
             counters_failed: false,
         };
+        agent.log_notes();
         agent.execute(commands);
         agent
     }
@@ -198,7 +196,8 @@ impl<D: Datapath> Agent<D> {
         let elapsed = Duration::from_secs(now.saturating_duration_since(self.epoch).as_secs());
         self.epoch += elapsed;
         let datapath = self.applier.datapath();
-        datapath.advance_epoch(elapsed);
+        datapath.advance_epoch(elapsed.min(Duration::from_secs(MOST_SECONDS)));
+        datapath.watch_interfaces().iter().for_each(InterfaceChange::log);
         let swept = datapath.sweep(SWEEP_PARTS, now);
         match datapath.counters() {
             Ok(counters) => {
@@ -216,6 +215,13 @@ impl<D: Datapath> Agent<D> {
         }
         if let Some(sweep) = swept {
             self.feed(Event::Swept(sweep));
+        }
+    }
+
+    /// Says what in the configuration somebody should look at once.
+    fn log_notes(&self) {
+        for note in self.config.notes() {
+            tracing::warn!("{}: {note}", self.config_path.display());
         }
     }
 

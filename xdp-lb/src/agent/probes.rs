@@ -11,9 +11,6 @@ use crate::config::HealthKind;
 use crate::control::Event;
 use crate::probe::probe;
 
-/// Each holds a socket. More wait for their turn; their time limit begins with it.
-const MOST_AT_ONCE: usize = 256;
-
 #[derive(Debug)]
 pub(super) struct Probes {
     turns: Arc<Semaphore>,
@@ -21,8 +18,9 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    pub(super) fn new(events: mpsc::Sender<Event>) -> Self {
-        Self { turns: Arc::new(Semaphore::new(MOST_AT_ONCE)), events }
+    /// Each check holds a socket, `at_once` of them at most. More wait for their turn; their time limit begins with it.
+    pub(super) fn new(events: mpsc::Sender<Event>, at_once: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(at_once)), events }
     }
 
     /// Checks the backend once; the outcome comes as an event.
@@ -36,5 +34,41 @@ impl Probes {
             // The loop has ended when nobody receives.
             let _ = events.send(Event::Probed { backend, outcome }).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::super::files;
+    use super::*;
+
+    #[tokio::test]
+    async fn many_dead_backends_do_not_delay_a_live_one() {
+        let (sender, mut events) = mpsc::channel(16);
+        let probes = Probes::new(sender, files::for_checks());
+        // Connections are taken by the kernel, requests are never answered.
+        let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let live = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = |listener: &TcpListener| HealthKind::Http {
+            port: listener.local_addr().unwrap().port(),
+            path: "/".into(),
+            host: "test".into(),
+            expect: 200..=399,
+        };
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        for id in 2..402 {
+            let backend = BackendId::new(id).unwrap();
+            probes.start(backend, loopback, http(&dead), Duration::from_secs(30));
+        }
+        let first = BackendId::new(1).unwrap();
+        let kind = HealthKind::Tcp { port: live.local_addr().unwrap().port() };
+        probes.start(first, loopback, kind, Duration::from_secs(30));
+        let event = tokio::time::timeout(Duration::from_secs(5), events.recv()).await.expect("it waits");
+        assert!(
+            matches!(event, Some(Event::Probed { backend, outcome: Ok(()) }) if backend == first),
+            "{event:?}"
+        );
     }
 }

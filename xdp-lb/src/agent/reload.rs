@@ -1,7 +1,7 @@
 //! SIGHUP: the configuration file, read again.
 
-use crate::api::admin::AdminServer;
-use crate::config::{Agent as AgentSection, Config};
+use crate::api::admin::{AdminError, AdminServer};
+use crate::config::{Admin, Agent as AgentSection, Config};
 use crate::control::Event;
 use crate::datapath::Datapath;
 
@@ -32,30 +32,33 @@ impl<D: Datapath> Agent<D> {
             );
             config.agent = self.config.agent.clone();
         }
-        if config.admin != self.config.admin {
-            match self.move_admin(&config).await {
-                Ok(()) => {}
-                Err(e) => {
-                    tracing::error!("{e}; it stays where it was");
-                    config.admin.clone_from(&self.config.admin);
-                }
+        if config.admin != self.config.admin
+            && let Err(e) = self.move_admin(config.admin.as_ref()).await
+        {
+            tracing::error!("{e}; it stays where it was");
+            config.admin.clone_from(&self.config.admin);
+            if let Err(e) = self.move_admin(config.admin.as_ref()).await {
+                tracing::error!("{e}; there are no metrics until the next reload");
+                config.admin = None;
             }
         }
         self.config = config.clone();
+        self.log_notes();
         self.feed(Event::Configured(Box::new(config)));
         tracing::info!("configuration reloaded from {}", self.config_path.display());
     }
 
-    async fn move_admin(&mut self, config: &Config) -> Result<(), crate::api::admin::AdminError> {
-        self.edges.admin = match &config.admin {
-            Some(admin) => {
-                let mut server = AdminServer::open(admin.listen).await?;
-                server.serve(self.queries.0.clone());
-                tracing::info!("metrics at http://{}/metrics", server.address());
-                Some(server)
-            }
-            None => None,
-        };
+    /// The old address is given up first: it may be part of the new one, as 127.0.0.1 is of 0.0.0.0.
+    async fn move_admin(&mut self, to: Option<&Admin>) -> Result<(), AdminError> {
+        if let Some(old) = self.edges.admin.take() {
+            old.close().await;
+        }
+        if let Some(admin) = to {
+            let mut server = AdminServer::open(admin.listen).await?;
+            server.serve(self.queries.0.clone());
+            tracing::info!("metrics at http://{}/metrics", server.address());
+            self.edges.admin = Some(server);
+        }
         Ok(())
     }
 }

@@ -98,7 +98,9 @@ fn load(file: &Path) -> Result<Config, LoadError> {
             backend.address = [127, 0, 0, address.octets()[3]].into();
         }
     }
-    if let Some(admin) = &mut config.admin {
+    if let Some(admin) = &mut config.admin
+        && admin.listen.port() == 9400
+    {
         admin.listen.set_port(0);
     }
     Ok(config)
@@ -254,9 +256,57 @@ async fn a_second_agent_is_refused() {
     let bed = Bed::start(server.port).await;
     let config = load(&bed.dir.path().join("lb.toml")).unwrap();
     let error = Edges::open(&config).await.unwrap_err().to_string();
-    assert!(error.contains("another agent (process"), "{error}");
+    assert!(error.contains("an agent is running already"), "{error}");
     bed.stop().await;
     let edges = Edges::open(&config).await.unwrap();
     let address = edges.admin.as_ref().unwrap().address();
     TcpStream::connect(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_admin_server_moves_to_an_address_that_holds_the_old_one_and_stays_where_it_cannot() {
+    let server = Server::start("127.0.0.2", 0).await;
+    let (free, taken) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (port, taken_port) = (free.local_addr().unwrap().port(), taken.local_addr().unwrap().port());
+    drop(free);
+    let bed = Bed::start(server.port).await;
+    let reload = async |listen: String| {
+        let text = config_text(bed.dir.path(), server.port, [100, 100]).replace("127.0.0.1:9400", &listen);
+        std::fs::write(bed.dir.path().join("lb.toml"), text).unwrap();
+        bed.orders.send(Order::Reload).await.unwrap();
+    };
+    let until = async |address: &str, answers: bool| {
+        let asked = async {
+            while TcpStream::connect((address, port)).await.is_ok() != answers {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), asked).await.unwrap_or_else(|_| panic!("{address}: not {answers}"));
+    };
+    reload(format!("127.0.0.1:{port}")).await;
+    until("127.0.0.1", true).await;
+    reload(format!("0.0.0.0:{port}")).await;
+    until("127.0.0.5", true).await;
+    reload(format!("127.0.0.1:{taken_port}")).await;
+    let _: Status = bed.ask(Question::Status {}).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    until("127.0.0.5", true).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_stood_still_does_not_expire_flows_in_one_jump() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("lb.toml");
+    std::fs::write(&file, config_text(dir.path(), 1, [100, 100])).unwrap();
+    let config = load(&file).unwrap_or_else(|e| panic!("{e}"));
+    let edges = Edges::open(&config).await.unwrap();
+    let fake = Fake::default();
+    let mut agent = Agent::new(file, config, fake.clone(), None, edges, 7);
+    for (stalled, epoch) in [(0, 0), (1, 1), (3_600, 3), (1, 4)] {
+        agent.epoch = agent.epoch.checked_sub(Duration::from_secs(stalled)).unwrap();
+        agent.every_second();
+        assert_eq!(fake.world().epoch.as_secs(), epoch, "after {stalled} s");
+    }
 }

@@ -72,6 +72,17 @@ impl AdminServer {
     }
 }
 
+impl AdminServer {
+    /// Ends, and waits until the address is free.
+    pub async fn close(mut self) {
+        if let Some(server) = self.server.take() {
+            server.abort();
+            // It ends by being cancelled, which is what was asked for.
+            let _ = server.await;
+        }
+    }
+}
+
 impl Drop for AdminServer {
     fn drop(&mut self) {
         if let Some(server) = &self.server {

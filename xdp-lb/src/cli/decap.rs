@@ -3,12 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::log;
 use crate::config::DecapConfig;
-use crate::datapath::{AttachError, Terminator};
+use crate::datapath::{AttachError, InterfaceChange, Terminator};
 
 /// Ends the balancer's tunnels on a backend: takes the outer headers off in XDP.
 ///
@@ -67,21 +69,25 @@ async fn serve(args: &DecapArgs, config: &DecapConfig) -> Result<(), DecapError>
     let mut terminate = signal(SignalKind::terminate()).map_err(DecapError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DecapError::Runtime)?;
     let mut terminator = Terminator::attach(config)?;
-    for interface in terminator.interfaces() {
-        tracing::info!("ending tunnels on {} ({} XDP)", interface.name, interface.mode);
-    }
-    for (interface, reason) in terminator.fallbacks() {
-        tracing::warn!("{interface}: the driver takes no XDP program ({reason}); generic XDP is slower");
-    }
+    terminator.attachments().iter().for_each(InterfaceChange::log);
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = second.tick() => terminator.watch_interfaces().iter().for_each(InterfaceChange::log),
             _ = hangup.recv() => reload(args, &mut terminator),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
-    for (reason, packets) in terminator.reasons()? {
-        tracing::info!("{packets} packets: {}", reason.description());
+    // Whatever becomes of the figures, the program goes.
+    match terminator.reasons() {
+        Ok(reasons) => {
+            for (reason, packets) in reasons {
+                tracing::info!("{packets} packets: {}", reason.description());
+            }
+        }
+        Err(error) => tracing::warn!("what became of packets is not known: {error}"),
     }
     terminator.detach(args.leave_attached)?;
     Ok(())

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::log;
 use crate::agent::{Agent, Edges, OpenError, Order};
 use crate::config::Config;
-use crate::datapath::{AttachError, Kernel};
+use crate::datapath::{AttachError, InterfaceChange, Kernel};
 
 /// Attaches the XDP program and serves until it is told to stop.
 ///
@@ -78,6 +78,7 @@ async fn serve(args: RunArgs, config: Config) -> Result<(), RunError> {
     if adopted.is_some() {
         tracing::info!("took over what an earlier agent left in the kernel");
     }
+    kernel.attachments().iter().for_each(InterfaceChange::log);
     let seed = RandomState::new().build_hasher().finish();
     let agent = Agent::new(args.config, config, kernel, adopted, edges, seed);
     let (kernel, edges) = agent.run(orders).await;

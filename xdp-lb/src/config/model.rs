@@ -31,7 +31,7 @@ pub struct Agent {
     pub interfaces: Vec<String>,
     /// How it is attached.
     pub xdp_mode: XdpMode,
-    /// Where the agent keeps its lock.
+    /// For state that is to outlive the machine's next start; not used yet.
     pub state_dir: PathBuf,
     /// Where `status` and `explain` ask.
     pub control_socket: PathBuf,

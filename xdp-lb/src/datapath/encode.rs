@@ -11,7 +11,7 @@ use xdp_lb_common::maps::{
 use xdp_lb_common::wire::{ETHERNET_LEN, IPV4_LEN, IPV6_LEN};
 
 use crate::config::{Agent, Forward};
-use crate::control::BackendRecord;
+use crate::control::{BackendRecord, NextHop};
 
 /// Hop limit of outer headers.
 const HOP_LIMIT: u8 = 64;
@@ -56,8 +56,9 @@ pub fn encode(record: &BackendRecord, sources: &TunnelSources) -> Backend {
     let mut backend = Backend {
         flags: BACKEND_PRESENT | if record.down { BACKEND_DOWN } else { 0 },
         tunnel: tunnel as u8,
-        // Without a next hop the kernel's own look-up judges the size.
-        mtu: u32::from(u16::MAX) + IPV6_LEN as u32,
+        // Without a next hop the kernel's own look-up judges the size, up to what the length fields of IP and of that
+        // look-up can say: 16 bits, tunnel header included.
+        mtu: u16::MAX.into(),
         vip: record.vip.index(),
         address: address(record.address),
         ..Backend::default()
@@ -107,6 +108,19 @@ pub fn decode(backend: BackendId, entry: &Backend) -> Option<BackendRecord> {
     })
 }
 
+/// The next hop that an entry has.
+pub fn decode_hop(entry: &Backend) -> Option<NextHop> {
+    let [first, second, ..] = entry.head.map(u64::to_ne_bytes);
+    let [a, b, c, d, e, f, s, t] = first;
+    let [u, v, w, x, ..] = second;
+    entry.is_resolved().then_some(NextHop {
+        egress: entry.egress,
+        source_mac: [s, t, u, v, w, x],
+        destination_mac: [a, b, c, d, e, f],
+        mtu: entry.mtu,
+    })
+}
+
 fn tunnel(forward: Forward, address: IpAddr) -> Tunnel {
     match (forward, address) {
         (Forward::L2, _) => Tunnel::None,
@@ -138,7 +152,6 @@ fn outer_ipv6(source: Ipv6Addr, destination: Ipv6Addr) -> [u8; IPV6_LEN] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::NextHop;
 
     fn record(forward: Forward, address: &str, next_hop: bool) -> BackendRecord {
         let hop = NextHop { egress: 7, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500 };
@@ -180,5 +193,23 @@ mod tests {
         assert_eq!(head[14..34], [0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 0, 0, 0, 172, 16, 0, 0, 10, 0, 0, 1]);
         assert_eq!(entry.source_mask.to_ne_bytes(), [0, 0, 255, 255]);
         assert_eq!((entry.egress, entry.mtu, entry.is_resolved()), (7, 1500, true));
+    }
+
+    #[test]
+    fn a_next_hop_is_read_back() {
+        for next_hop in [false, true] {
+            let record = record(Forward::Ipip, "10.0.0.1", next_hop);
+            assert_eq!(decode_hop(&encode(&record, &sources())), record.next_hop);
+        }
+    }
+
+    #[test]
+    fn no_length_field_overflows() {
+        for (forward, address) in
+            [(Forward::L2, "10.0.0.1"), (Forward::Ipip, "10.0.0.1"), (Forward::Ipip, "fd00::1")]
+        {
+            let entry = encode(&record(forward, address, false), &sources());
+            assert!(entry.mtu <= u32::from(u16::MAX), "{}", entry.mtu);
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::slot::Slot;
 
-use super::Datapath;
+use super::{Datapath, InterfaceChange};
 use crate::control::{BackendRecord, Command, Counters, InterfaceStatus, Sweep, VipRecord};
 
 /// A handle: clones share the same data path.
@@ -125,5 +125,9 @@ impl Datapath for Fake {
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {
         vec![InterfaceStatus { name: "fake0".into(), mode: "native".into() }]
+    }
+
+    fn watch_interfaces(&mut self) -> Vec<InterfaceChange> {
+        Vec::new()
     }
 }

@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketType, socket};
 
+use super::ethtool;
+
 /// An interface, as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
@@ -62,7 +64,7 @@ impl Interface {
             _ => unreadable(error),
         })?;
         let mtu = mtu(&control, name).map_err(unreadable)?;
-        let lro = lro(&control, name).map_err(unreadable)?;
+        let lro = ethtool::lro(&control, name).map_err(unreadable)?;
         let interface = Self { name: name.into(), index, mtu, lro };
         interface.check()?;
         Ok(interface)
@@ -79,7 +81,16 @@ impl Interface {
     }
 }
 
-fn request(name: &str) -> io::Result<libc::ifreq> {
+/// Index of the interface that has this name now.
+pub(super) fn index_of(name: &str) -> io::Result<Option<u32>> {
+    let control = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    match index(&control, name) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        index => index.map(Some),
+    }
+}
+
+pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: plain data, all of which may be zero.
     let mut request: libc::ifreq = unsafe { zeroed() };
     if name.len() >= request.ifr_name.len() {
@@ -91,7 +102,7 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
     Ok(request)
 }
 
-fn ioctl(control: &OwnedFd, number: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+pub(super) fn ioctl(control: &OwnedFd, number: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: an open socket, and a request as the numbers used here want it.
     let result = unsafe { libc::ioctl(control.as_raw_fd(), number, request) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -109,22 +120,6 @@ fn mtu(control: &OwnedFd, name: &str) -> io::Result<u32> {
     ioctl(control, libc::SIOCGIFMTU, &mut request)?;
     // SAFETY: the call filled this field in.
     Ok(unsafe { request.ifr_ifru.ifru_mtu } as u32)
-}
-
-const SIOCETHTOOL: libc::Ioctl = 0x8946;
-const ETHTOOL_GFLAGS: u32 = 0x25;
-const ETH_FLAG_LRO: u32 = 1 << 15;
-
-fn lro(control: &OwnedFd, name: &str) -> io::Result<bool> {
-    let mut request = request(name)?;
-    let mut flags = [ETHTOOL_GFLAGS, 0];
-    request.ifr_ifru.ifru_data = flags.as_mut_ptr().cast();
-    match ioctl(control, SIOCETHTOOL, &mut request) {
-        Ok(()) => Ok(flags[1] & ETH_FLAG_LRO != 0),
-        // A driver without these settings merges nothing.
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

@@ -1,34 +1,36 @@
 //! The real data path: the loaded program, its maps, and the interfaces it is on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use aya::maps::{MapError, PerCpuValues};
+use aya::maps::MapError;
 use aya::programs::{ProgramError, Xdp};
 use xdp_lb_common::flow::{Flow, Signal};
 use xdp_lb_common::ids::{BackendId, VipId};
-use xdp_lb_common::maps::{Backend, CLOSED_SECONDS, DirectoryWord, LAYOUT_VERSION, Settings, Traffic, names};
-use xdp_lb_common::reason::Reason;
+use xdp_lb_common::maps::{Backend, CLOSED_SECONDS, DirectoryWord, LAYOUT_VERSION, Settings, names};
 use xdp_lb_common::slot::Slot;
 
-use super::Datapath;
 use super::adopt::adopt;
 use super::directory::{Directory, DirectoryFull};
-use super::encode::{TunnelSources, address, encode};
+use super::encode::{TunnelSources, address, decode, decode_hop, encode};
+use super::entry;
 use super::flows::{self, Owners, Sweeper};
 use super::interface::{Interface, InterfaceError};
-use super::link::{self, Attached, LinkError};
+use super::link::LinkError;
 use super::maps::{self, Maps, MapsError};
 use super::object;
+use super::pins::{Pins, PinsError};
+use super::ports::Ports;
 use super::system::{self, SystemError};
+use super::totals::Totals;
+use super::{Datapath, InterfaceChange};
 use crate::config::Agent;
-use crate::control::{Adopted, Command, Counters, InterfaceStatus, Sweep, VipRecord};
+use crate::control::{Adopted, BackendRecord, Command, Counters, InterfaceStatus, NextHop, Sweep, VipRecord};
 
 /// Why there is no data path.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +53,9 @@ pub enum AttachError {
     /// The object lacks it.
     #[error("the object has no program {0}; rebuild it: `cargo xtask build-ebpf`")]
     NoProgram(&'static str),
-    /// Pins could not be removed.
-    #[error("{path}: {source}")]
-    Pins {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// The pins cannot be used or removed.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
 }
 
 /// Why a command was not carried out.
@@ -89,43 +86,36 @@ pub enum KernelError {
 pub struct Kernel {
     ebpf: Ebpf,
     maps: Maps,
-    pins: Option<PathBuf>,
-    attached: Vec<Attached>,
+    ports: Ports,
     sources: TunnelSources,
     vips: BTreeMap<VipId, VipRecord>,
     backends: BTreeMap<BackendId, VipId>,
-    /// What passed to backends that are gone, by VIP.
-    gone: BTreeMap<VipId, Traffic>,
+    /// Backends whose next hop is still the one that an earlier agent wrote.
+    inherited_hops: BTreeSet<BackendId>,
+    totals: Totals,
     sweeper: Sweeper,
+    /// Last, so that the next process finds everything in order when the folder is free.
+    pins: Option<Pins>,
 }
 
 impl Kernel {
     /// Loads the program and puts it on the configured interfaces; adopts what an earlier agent left in the pins.
+    /// Where that fails, everything is as it was.
     pub fn attach(agent: &Agent) -> Result<(Self, Option<Adopted>), AttachError> {
         system::check()?;
         let interfaces =
             agent.interfaces.iter().map(|name| Interface::find(name)).collect::<Result<Vec<_>, _>>()?;
-        system::prepare_pins(&agent.pin_dir)?;
-        let (mut kernel, adopted) = Self::load(agent, Some(&agent.pin_dir))?;
-        let attached = interfaces
-            .into_iter()
-            .map(|interface| {
-                Attached::new(kernel.program()?, interface, agent.xdp_mode, &agent.pin_dir)
-                    .map_err(AttachError::from)
-            })
-            .collect::<Result<Vec<_>, _>>();
-        match attached {
-            Ok(attached) => {
-                kernel.attached = attached;
-                link::remove_others(&agent.pin_dir, &kernel.attached)
-                    .map_err(|source| AttachError::Pins { path: agent.pin_dir.clone(), source })?;
-                Ok((kernel, adopted))
-            }
+        let pins = Pins::take(&agent.pin_dir, maps::PINNED)?;
+        let start = || {
+            let (mut kernel, adopted) = Self::load(agent, Some(pins.folder()))?;
+            kernel.ports = Ports::attach(kernel.program()?, interfaces, agent.xdp_mode, &pins)?;
+            kernel.ports.clear_others(&pins)?;
+            Ok((kernel, adopted))
+        };
+        match start() {
+            Ok((kernel, adopted)) => Ok((Self { pins: Some(pins), ..kernel }, adopted)),
             Err(error) => {
-                // Nothing may be left of a start that failed; what an earlier agent left stays.
-                if adopted.is_none() {
-                    let _ = link::remove_pins(&agent.pin_dir);
-                }
+                pins.undo();
                 Err(error)
             }
         }
@@ -137,21 +127,26 @@ impl Kernel {
         xdp(&mut ebpf)?.load()?;
         let earlier = maps.settings();
         let adopted = (earlier.layout == LAYOUT_VERSION).then(|| adopt(&maps, &earlier));
+        if let (Some(adopted), Some(pins)) = (&adopted, pins) {
+            maps::check_tables(&adopted.vips, agent, pins)?;
+        }
         let mut kernel = Self {
             ebpf,
             maps,
-            pins: pins.map(Path::to_path_buf),
-            attached: Vec::new(),
+            ports: Ports::none(),
             sources: TunnelSources::of(agent),
             vips: BTreeMap::new(),
             backends: BTreeMap::new(),
-            gone: BTreeMap::new(),
+            inherited_hops: BTreeSet::new(),
+            totals: Totals::default(),
             sweeper: Sweeper::default(),
+            pins: None,
         };
         kernel.write_settings(agent, &earlier);
         if let Some(adopted) = &adopted {
             kernel.vips = adopted.vips.iter().map(|vip| (vip.vip, vip.clone())).collect();
             kernel.backends = adopted.backends.iter().map(|record| (record.backend, record.vip)).collect();
+            kernel.inherited_hops = adopted.backends.iter().map(|record| record.backend).collect();
         }
         Ok((kernel, adopted))
     }
@@ -168,23 +163,15 @@ impl Kernel {
 
     /// Ends the agent's part: takes the program off and removes the pins, or leaves both for the next agent.
     pub fn detach(self, leave_attached: bool) -> Result<(), AttachError> {
-        if leave_attached {
-            return Ok(());
-        }
-        for attached in self.attached {
-            attached.detach()?;
-        }
         match &self.pins {
-            Some(folder) => {
-                link::remove_pins(folder).map_err(|source| AttachError::Pins { path: folder.clone(), source })
-            }
-            None => Ok(()),
+            Some(pins) if !leave_attached => Ok(pins.remove()?),
+            _ => Ok(()),
         }
     }
 
-    /// Why an interface that was to be native is generic, for the log.
-    pub fn fallbacks(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.attached.iter().filter_map(Attached::fallback)
+    /// In which mode the program is on each interface and why, for the log.
+    pub fn attachments(&self) -> Vec<InterfaceChange> {
+        self.ports.describe()
     }
 
     fn write_settings(&self, agent: &Agent, earlier: &Settings) {
@@ -218,6 +205,7 @@ impl Kernel {
             word.store(directory.word.0, Ordering::Release);
         }
         self.vips = vips.iter().map(|vip| (vip.vip, vip.clone())).collect();
+        self.totals.keep_vips(|vip| self.vips.contains_key(vip));
         Ok(())
     }
 
@@ -230,36 +218,42 @@ impl Kernel {
         Ok(())
     }
 
-    fn write_backend(&self, backend: BackendId, entry: &Backend) -> Result<(), KernelError> {
+    fn write_backend(&mut self, record: &BackendRecord) -> Result<(), KernelError> {
+        let next_hop = record.next_hop.or_else(|| self.inherited_hop(record));
+        if record.next_hop.is_some() || next_hop.is_none() {
+            self.inherited_hops.remove(&record.backend);
+        }
+        self.store(record.backend, &encode(&BackendRecord { next_hop, ..record.clone() }, &self.sources))?;
+        self.backends.insert(record.backend, record.vip);
+        Ok(())
+    }
+
+    /// The next hop that an earlier agent wrote, while control has none because it has not heard yet. That it heard
+    /// there is none is seen from a record in which nothing else is new.
+    fn inherited_hop(&self, record: &BackendRecord) -> Option<NextHop> {
+        let entry = self.maps.backends.get(record.backend.index())?;
+        let written = decode(record.backend, &entry)?;
+        let is_news = written == *record || written.address != record.address;
+        (!is_news && self.inherited_hops.contains(&record.backend)).then(|| decode_hop(&entry)).flatten()
+    }
+
+    fn store(&self, backend: BackendId, entry: &Backend) -> Result<(), KernelError> {
         let index = backend.index();
-        self.maps.backends.set(index, entry).ok_or(KernelError::OutOfRange { name: names::BACKENDS, index })
+        let missing = || KernelError::OutOfRange { name: names::BACKENDS, index };
+        let old = self.maps.backends.get(index).ok_or_else(missing)?;
+        for (word, content) in entry::steps(&old, entry) {
+            self.maps.backends.word(index, word).ok_or_else(missing)?.store(content, Ordering::Release);
+        }
+        Ok(())
     }
 
     fn clear_backend(&mut self, backend: BackendId) -> Result<(), KernelError> {
-        self.write_backend(backend, &Backend::default())?;
-        let passed = self.traffic(backend)?;
-        if let Some(vip) = self.backends.remove(&backend) {
-            let total = self.gone.entry(vip).or_default();
-            *total = *total + passed;
-        }
-        let map_error = |source| KernelError::Map { name: names::BACKEND_TRAFFIC, source };
-        let zeros = PerCpuValues::try_from(vec![
-            Traffic::default();
-            aya::util::nr_cpus()
-                .map_err(|(_, error)| map_error(error.into()))?
-        ])
-        .map_err(|error| map_error(error.into()))?;
-        self.maps.backend_traffic.set(backend.index(), zeros, 0).map_err(map_error)
-    }
-
-    /// What passed to a backend, over all CPUs.
-    fn traffic(&self, backend: BackendId) -> Result<Traffic, KernelError> {
-        let per_cpu = self
-            .maps
-            .backend_traffic
-            .get(&backend.index(), 0)
-            .map_err(|source| KernelError::Map { name: names::BACKEND_TRAFFIC, source })?;
-        Ok(per_cpu.iter().fold(Traffic::default(), |sum, cpu| sum + *cpu))
+        self.store(backend, &Backend::default())?;
+        self.inherited_hops.remove(&backend);
+        let vip = self.backends.get(&backend).copied().filter(|vip| self.vips.contains_key(vip));
+        self.totals.retire(&mut self.maps, backend, vip)?;
+        self.backends.remove(&backend);
+        Ok(())
     }
 
     fn owners(&self) -> Owners {
@@ -281,11 +275,7 @@ impl Datapath for Kernel {
     fn apply(&mut self, command: &Command) -> Result<(), KernelError> {
         match command {
             Command::WriteDirectory(vips) => self.write_directory(vips),
-            Command::WriteBackend(record) => {
-                self.write_backend(record.backend, &encode(record, &self.sources))?;
-                self.backends.insert(record.backend, record.vip);
-                Ok(())
-            }
+            Command::WriteBackend(record) => self.write_backend(record),
             Command::ClearBackend(backend) => self.clear_backend(*backend),
             Command::PurgeFlows(backend) => {
                 flows::purge(&self.maps.flows, *backend);
@@ -310,25 +300,7 @@ impl Datapath for Kernel {
     }
 
     fn counters(&mut self) -> Result<Counters, KernelError> {
-        let (mut vips, mut backends) = (Vec::new(), Vec::new());
-        for (vip, passed) in &self.gone {
-            add(&mut vips, vip.index(), *passed);
-        }
-        for (&backend, vip) in &self.backends {
-            let passed = self.traffic(backend)?;
-            add(&mut backends, backend.index(), passed);
-            add(&mut vips, vip.index(), passed);
-        }
-        let map_error = |source| KernelError::Map { name: names::REASONS, source };
-        let per_cpu = self.maps.reasons.get(&0, 0).map_err(map_error)?;
-        let mut reasons: Vec<u64> =
-            (0..Reason::COUNT).map(|reason| per_cpu.iter().map(|counts| counts[reason]).sum()).collect();
-        // The fast path counts no reason: what is left of the packets forwarded is it.
-        let forwarded: u64 = vips.iter().map(|traffic| traffic.packets).sum();
-        let counted =
-            reasons[Reason::ForwardedByRoute as usize] + reasons[Reason::ForwardedIcmpError as usize];
-        reasons[Reason::Forwarded as usize] = forwarded.saturating_sub(counted);
-        Ok(Counters { vips, backends, reasons })
+        self.totals.read(&self.maps, &self.backends)
     }
 
     fn flow_hash(&self, client: SocketAddr, vip: SocketAddr, protocol: u8) -> u64 {
@@ -348,15 +320,13 @@ impl Datapath for Kernel {
     }
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {
-        self.attached.iter().map(Attached::status).collect()
+        self.ports.status()
     }
-}
 
-/// Adds `passed` to what is at `index`; the list grows as needed.
-fn add(totals: &mut Vec<Traffic>, index: u32, passed: Traffic) {
-    let position = index as usize;
-    if totals.len() <= position {
-        totals.resize(position + 1, Traffic::default());
+    fn watch_interfaces(&mut self) -> Vec<InterfaceChange> {
+        match (xdp(&mut self.ebpf), &self.pins) {
+            (Ok(program), Some(pins)) => self.ports.watch(program, pins),
+            _ => Vec::new(),
+        }
     }
-    totals[position] = totals[position] + passed;
 }

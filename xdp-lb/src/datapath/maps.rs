@@ -14,19 +14,21 @@ use xdp_lb_common::reason::Reason;
 use super::directory::log2_positions;
 use super::mapping::Mapping;
 use crate::config::Agent;
+use crate::control::VipRecord;
 
 /// Why the maps are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum MapsError {
     /// An earlier agent left maps of another size or layout.
     #[error(
-        "pinned map {path} has {what} {found}, wanted {wanted}; restore the old setting, or give up recorded flows and start anew: `rm -r {folder}` (detaches the program)",
+        "pinned map {path} has {what} {found}, wanted {wanted}; restore the old setting, or give up connections and start anew: `cd {folder} && rm -f link_native_* link_generic_* {}` (detaches the program)",
+        PINNED.join(" "),
         folder = path.parent().unwrap_or(Path::new("/")).display()
     )]
     Mismatch {
         /// Which.
         path: PathBuf,
-        /// "max_entries", "value size", "layout version", "hash_seed".
+        /// "max_entries", "value size", "layout version", "hash_seed", "table_size".
         what: &'static str,
         /// In the pinned map.
         found: u64,
@@ -57,6 +59,18 @@ pub enum MapsError {
     },
 }
 
+/// Names that maps are pinned under.
+pub(super) const PINNED: &[&str] = &[
+    names::SETTINGS,
+    names::DIRECTORY,
+    names::SLOTS,
+    names::BACKENDS,
+    names::FLOWS,
+    names::BACKEND_TRAFFIC,
+    names::REASONS,
+    names::BUDGETS,
+];
+
 /// Sizes that are fixed when the maps are made.
 struct Sizes {
     directory: u32,
@@ -77,7 +91,7 @@ impl Sizes {
     }
 
     /// Name, entries and value size of each map.
-    fn table(&self) -> [(&'static str, u32, usize); 8] {
+    fn table(&self) -> [(&'static str, u32, usize); PINNED.len()] {
         [
             (names::SETTINGS, 1, size_of::<Settings>()),
             (names::DIRECTORY, self.directory, size_of::<DirectoryEntry>()),
@@ -161,6 +175,20 @@ fn check_settings(maps: &Maps, agent: &Agent, path: &Path) -> Result<(), MapsErr
     };
     mismatch("layout version", settings.layout.into(), LAYOUT_VERSION.into())?;
     mismatch("hash_seed", settings.hash_seed, agent.hash_seed)
+}
+
+/// A flow's slot follows from the size of its VIP's table: with another, connections would change their backends.
+pub(super) fn check_tables(vips: &[VipRecord], agent: &Agent, folder: &Path) -> Result<(), MapsError> {
+    let wanted = agent.table_size.slots();
+    match vips.iter().find(|vip| vip.table_size != wanted) {
+        Some(vip) => Err(MapsError::Mismatch {
+            path: folder.join(names::SLOTS),
+            what: "table_size",
+            found: vip.table_size.into(),
+            wanted: wanted.into(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Maps a map and leaves it open, since the program is yet to be loaded with its descriptor.

@@ -3,20 +3,27 @@
 mod adopt;
 pub mod directory;
 pub mod encode;
+mod entry;
+mod ethtool;
 pub mod flows;
+mod holder;
 pub mod interface;
 mod kernel;
 pub mod link;
 mod mapping;
 pub mod maps;
 pub mod object;
+mod pins;
+mod ports;
 pub mod system;
 mod terminator;
+mod totals;
 
 #[cfg(test)]
 pub(crate) mod fake;
 
 pub use kernel::{AttachError, Kernel, KernelError};
+pub use pins::PinsError;
 pub use terminator::Terminator;
 
 use std::net::SocketAddr;
@@ -53,4 +60,30 @@ pub trait Datapath {
 
     /// Where the program is attached and how.
     fn interfaces(&self) -> Vec<InterfaceStatus>;
+
+    /// Notices interfaces that are gone, and attaches to those that are back. To be called every second.
+    fn watch_interfaces(&mut self) -> Vec<InterfaceChange>;
+}
+
+/// What is to be said of the program on an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceChange {
+    /// Its name.
+    pub interface: String,
+    /// In words: "native XDP", "gone: …".
+    pub what: String,
+    /// Whether somebody should look at it.
+    pub warning: bool,
+}
+
+impl InterfaceChange {
+    /// Writes it to the log.
+    pub fn log(&self) {
+        let Self { interface, what, warning } = self;
+        if *warning {
+            tracing::warn!("{interface}: {what}");
+        } else {
+            tracing::info!("{interface}: {what}");
+        }
+    }
 }

@@ -99,8 +99,8 @@ pub fn prepare_pins(folder: &Path) -> Result<(), SystemError> {
 }
 
 fn is_bpf_fs(path: &Path) -> bool {
-    const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
-    statfs(path).is_ok_and(|info| i64::from(info.f_type) == BPF_FS_MAGIC)
+    const BPF_FS_MAGIC: rustix::fs::FsWord = 0xcafe_4a11;
+    statfs(path).is_ok_and(|info| info.f_type == BPF_FS_MAGIC)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The backend's side: the loaded program that takes tunnel headers off, and the interfaces it is on.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use aya::maps::{Array, Map, PerCpuArray};
 use aya::programs::Xdp;
@@ -11,15 +10,16 @@ use xdp_lb_common::decap::{DecapSettings, MAX_DECAP_ENTRIES, SourcePrefix};
 use xdp_lb_common::maps::Address;
 use xdp_lb_common::reason::Reason;
 
+use super::InterfaceChange;
 use super::encode::address;
 use super::interface::Interface;
 use super::kernel::AttachError;
-use super::link::{self, Attached};
 use super::maps::{MapsError, ReasonCounts};
 use super::object;
+use super::pins::Pins;
+use super::ports::Ports;
 use super::system;
 use crate::config::DecapConfig;
-use crate::control::InterfaceStatus;
 
 const SETTINGS: &str = "DECAP_SETTINGS";
 const REASONS: &str = "REASONS";
@@ -27,32 +27,38 @@ const REASONS: &str = "REASONS";
 /// The decapsulating program in the kernel.
 pub struct Terminator {
     ebpf: Ebpf,
-    pins: PathBuf,
-    attached: Vec<Attached>,
+    ports: Ports,
+    /// Last, so that the next process finds everything in order when the folder is free.
+    pins: Option<Pins>,
 }
 
 impl Terminator {
-    /// Loads the program and puts it on the configured interfaces, in place of what an earlier run left there.
+    /// Loads the program and puts it on the configured interfaces, in place of what an earlier run left there. Where
+    /// that fails, everything is as it was.
     pub fn attach(config: &DecapConfig) -> Result<Self, AttachError> {
         system::check()?;
         let interfaces =
             config.interfaces.iter().map(|name| Interface::find(name)).collect::<Result<Vec<_>, _>>()?;
-        system::prepare_pins(&config.pin_dir)?;
-        let mut terminator = Self::load(config)?;
-        for interface in interfaces {
-            let program = terminator.program()?;
-            let attached = Attached::new(program, interface, config.xdp_mode, &config.pin_dir)?;
-            terminator.attached.push(attached);
+        let pins = Pins::take(&config.pin_dir, &[])?;
+        let start = || {
+            let mut terminator = Self::load(config)?;
+            terminator.ports = Ports::attach(terminator.program()?, interfaces, config.xdp_mode, &pins)?;
+            terminator.ports.clear_others(&pins)?;
+            Ok(terminator)
+        };
+        match start() {
+            Ok(terminator) => Ok(Self { pins: Some(pins), ..terminator }),
+            Err(error) => {
+                pins.undo();
+                Err(error)
+            }
         }
-        link::remove_others(&config.pin_dir, &terminator.attached)
-            .map_err(|source| AttachError::Pins { path: config.pin_dir.clone(), source })?;
-        Ok(terminator)
     }
 
     /// Loads the program without attaching it.
     pub fn load(config: &DecapConfig) -> Result<Self, AttachError> {
         let ebpf = EbpfLoader::new().load(object::DECAP).map_err(MapsError::from)?;
-        let mut terminator = Self { ebpf, pins: config.pin_dir.clone(), attached: Vec::new() };
+        let mut terminator = Self { ebpf, ports: Ports::none(), pins: None };
         terminator.configure(config)?;
         terminator.program()?.load()?;
         Ok(terminator)
@@ -69,8 +75,7 @@ impl Terminator {
 
     /// The loaded program, for test runs.
     pub fn program(&mut self) -> Result<&mut Xdp, AttachError> {
-        let program = self.ebpf.program_mut("xdp_lb_decap").ok_or(AttachError::NoProgram("xdp_lb_decap"))?;
-        Ok(program.try_into()?)
+        xdp(&mut self.ebpf)
     }
 
     /// Packets by reason, zeros left out.
@@ -83,26 +88,31 @@ impl Terminator {
         Ok(Reason::ALL.iter().map(|reason| (*reason, total(reason))).filter(|&(_, n)| n > 0).collect())
     }
 
-    /// Where the program is attached and how.
-    pub fn interfaces(&self) -> Vec<InterfaceStatus> {
-        self.attached.iter().map(Attached::status).collect()
+    /// In which mode the program is on each interface and why, for the log.
+    pub fn attachments(&self) -> Vec<InterfaceChange> {
+        self.ports.describe()
     }
 
-    /// Why an interface that was to be native is generic, for the log.
-    pub fn fallbacks(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.attached.iter().filter_map(Attached::fallback)
+    /// Notices interfaces that are gone, and attaches to those that are back. To be called every second.
+    pub fn watch_interfaces(&mut self) -> Vec<InterfaceChange> {
+        match (xdp(&mut self.ebpf), &self.pins) {
+            (Ok(program), Some(pins)) => self.ports.watch(program, pins),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes the program off, or leaves it for the next run.
     pub fn detach(self, leave_attached: bool) -> Result<(), AttachError> {
-        if leave_attached {
-            return Ok(());
+        match &self.pins {
+            Some(pins) if !leave_attached => Ok(pins.remove()?),
+            _ => Ok(()),
         }
-        for attached in self.attached {
-            attached.detach()?;
-        }
-        link::remove_pins(&self.pins).map_err(|source| AttachError::Pins { path: self.pins, source })
     }
+}
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, AttachError> {
+    let program = ebpf.program_mut("xdp_lb_decap").ok_or(AttachError::NoProgram("xdp_lb_decap"))?;
+    Ok(program.try_into()?)
 }
 
 fn settings(config: &DecapConfig) -> DecapSettings {
