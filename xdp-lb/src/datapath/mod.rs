@@ -62,7 +62,9 @@ pub trait Datapath {
     fn interfaces(&self) -> Vec<InterfaceStatus>;
 
     /// Notices interfaces that are gone, and attaches to those that are back. To be called every second.
-    fn watch_interfaces(&mut self) -> Vec<InterfaceChange>;
+    fn watch_interfaces(&mut self) -> Vec<InterfaceChange> {
+        Vec::new()
+    }
 }
 
 /// What is to be said of the program on an interface.
