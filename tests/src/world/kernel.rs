@@ -1,18 +1,19 @@
 //! The program in the kernel, loaded and not attached, handed frames by `BPF_PROG_TEST_RUN`.
 
 use std::net::SocketAddr;
-use std::process::{Command as Process, ExitStatus};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use rustix::thread::{CpuSet, UnshareFlags, sched_getcpu, sched_setaffinity, unshare_unsafe};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use xdp_lb::config::Agent;
 use xdp_lb::control::{Command, Counters, InterfaceStatus, Sweep};
 use xdp_lb::datapath::{Datapath, Kernel, KernelError};
 use xdp_lb_common::ids::BackendId;
 use xdp_lb_common::maps::{Settings, Traffic};
 use xdp_lb_common::reason::Reason;
+
+use crate::ip;
+use crate::netns::Netns;
 
 use super::{Action, DRIVER_ROOM, Forwarded, Handled, INGRESS, World};
 
@@ -110,18 +111,12 @@ impl Datapath for KernelProgram {
 /// With `work`, or if the network cannot be made.
 pub fn in_own_network<T: Send>(commands: &[&str], work: impl FnOnce() -> T + Send) -> T {
     let inside = || {
-        // SAFETY: the thread shares nothing that depends on its network, and ends here.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap_or_else(|e| panic!("unshare: {e}"));
-        for command in ["link set lo up"].iter().chain(commands) {
-            let status = Process::new("ip").args(command.split(' ')).status();
-            assert!(status.as_ref().is_ok_and(ExitStatus::success), "ip {command}: {status:?}");
-        }
-        work()
+        let netns = Netns::new("own")?;
+        let lines: Vec<String> = commands.iter().map(|&line| line.to_owned()).collect();
+        ip::batch(Some(netns.name()), &lines)?;
+        netns.run_in(|| Ok(work()))
     };
-    thread::scope(|scope| match scope.spawn(inside).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+    inside().unwrap_or_else(|error: anyhow::Error| panic!("a network of its own: {error:#}"))
 }
 
 /// Hands `program` one frame that has `room` bytes before it: metadata fills what is more.
