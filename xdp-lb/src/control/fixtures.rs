@@ -42,7 +42,12 @@ pub(super) fn unchecked() -> Health {
 
 /// Backend `web-LAST` at 10.0.0.LAST.
 pub(super) fn backend(last: u8, weight: u16) -> Backend {
-    Backend { name: format!("web-{last}"), address: address(last), weight: Weight::from(weight), drain: false }
+    Backend {
+        name: format!("web-{last}"),
+        address: address(last),
+        weight: Weight::from(weight),
+        drain: false,
+    }
 }
 
 /// 203.0.113.10:80/tcp over IPIP.

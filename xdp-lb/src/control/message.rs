@@ -98,6 +98,8 @@ pub struct NextHop {
     pub destination_mac: [u8; 6],
     /// Bytes of IP packet that the way takes.
     pub mtu: u32,
+    /// Whether the neighbour is a gateway and not the backend itself.
+    pub via_gateway: bool,
 }
 
 /// A VIP as the data path needs it.

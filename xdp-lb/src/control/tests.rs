@@ -184,7 +184,8 @@ fn start_settings_are_refused_by_name() {
 #[test]
 fn entries_are_written_again_when_something_in_them_changed() {
     let (mut control, _) = start_with(vec![backend(1, 1)]);
-    let hop = NextHop { egress: 2, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500 };
+    let hop =
+        NextHop { egress: 2, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500, via_gateway: false };
     let told =
         |control: &mut Control, hop| control.handle(Event::NextHop { address: address(1), hop }, at(1));
     let commands = told(&mut control, Ok(hop));
