@@ -25,6 +25,12 @@ pub(super) struct Backend {
     pub(super) check: Check,
     /// What the kernel was told last.
     pub(super) written: Option<BackendRecord>,
+    /// It is to be told again in any case.
+    pub(super) rewrite: bool,
+    /// Since when the kernel knows it as down.
+    pub(super) down_since: Option<Instant>,
+    /// Whether a flow may be recorded to it.
+    pub(super) may_have_flows: bool,
     /// Since when no slot names it; `None` while one does.
     pub(super) unnamed_since: Option<Instant>,
     /// It takes no new connections and the old ones have finished.
@@ -35,6 +41,11 @@ pub(super) struct Backend {
 }
 
 impl Backend {
+    /// Whether packets may go to it.
+    pub(super) fn is_usable(&self) -> bool {
+        self.check.is_up()
+    }
+
     /// Whether it is to take no new connections, by the operator's wish.
     pub(super) fn is_leaving(&self) -> bool {
         self.removed || self.drain || self.weight.get() == 0

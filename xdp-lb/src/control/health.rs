@@ -27,7 +27,7 @@ pub(super) enum Condition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// Now up, after having been down or for the first time.
-    Up { was_down: bool },
+    Up,
     /// Now down, after this many failures in a row, the last for this reason.
     Down { reason: String, failures: u32 },
 }
@@ -120,8 +120,7 @@ impl Check {
         self.failures = 0;
         let before = self.condition;
         self.start(now, rng);
-        (self.is_up() && before != Condition::Up)
-            .then_some(Change::Up { was_down: before == Condition::Down })
+        (self.is_up() && before != Condition::Up).then_some(Change::Up)
     }
 
     /// The last outcome and the count that matters, in words.
@@ -159,14 +158,14 @@ impl Check {
     fn succeed(&mut self) -> Option<Change> {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
-        let (enough, was_down) = match self.condition {
+        let enough = match self.condition {
             Condition::Up => return None,
-            Condition::Checking => (true, false),
-            Condition::Down => (self.successes >= self.spec.rise, true),
+            Condition::Checking => true,
+            Condition::Down => self.successes >= self.spec.rise,
         };
         enough.then(|| {
             self.condition = Condition::Up;
-            Change::Up { was_down }
+            Change::Up
         })
     }
 
@@ -274,7 +273,7 @@ mod tests {
             let (_, none) = step(&mut check, &mut rng, true);
             assert_eq!(none, None);
             let (up, change) = step(&mut check, &mut rng, true);
-            assert_eq!(change, Some(Change::Up { was_down: true }), "at {up:?}");
+            assert_eq!(change, Some(Change::Up), "at {up:?}");
         }
     }
 
@@ -308,7 +307,7 @@ mod tests {
         let check = Check::new(none.clone(), Condition::Checking, start(), &mut rng);
         assert_eq!((check.condition(), check.due()), (Condition::Up, None));
         let mut down = Check::new(spec(), Condition::Down, start(), &mut rng);
-        assert_eq!(down.respecify(&none, start(), &mut rng), Some(Change::Up { was_down: true }));
+        assert_eq!(down.respecify(&none, start(), &mut rng), Some(Change::Up));
         assert_eq!(down.due(), None);
         assert_eq!(down.respecify(&spec(), start(), &mut rng), None, "known up until shown otherwise");
         assert!(down.is_up() && down.due().is_some());

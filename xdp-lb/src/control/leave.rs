@@ -37,6 +37,12 @@ impl Control {
             backend.flows = found.map_or(0, |position| sweep.flows[position].1);
         }
         let Some(began) = sweep.began else { return };
+        for (_, backend) in self.backends.iter_mut() {
+            // Nothing records or refreshes a flow to a backend that is down and that no slot names.
+            let before = |since: Option<Instant>| since.is_some_and(|since| since < began);
+            let untouched = before(backend.down_since) && before(backend.unnamed_since);
+            backend.may_have_flows &= backend.flows > 0 || !untouched;
+        }
         let ids: Vec<VipId> = self.vips.keys().copied().collect();
         for id in ids {
             let Some(vip) = self.vips.get_mut(&id) else { continue };
@@ -46,11 +52,11 @@ impl Control {
             let changes = vip.table.sweep(&live, began, now);
             self.write_slots(id, changes, now, out);
         }
-        self.part(began, now, out);
+        self.part(began, out);
     }
 
     /// Parts with the backends that have no connection left.
-    fn part(&mut self, began: Instant, now: Instant, out: &mut Vec<Command>) {
+    fn part(&mut self, began: Instant, out: &mut Vec<Command>) {
         let finished = |backend: &super::backends::Backend| {
             backend.is_leaving()
                 && !backend.drained
@@ -69,9 +75,6 @@ impl Control {
                 self.announce_backend(id, "drained: no connections left".into(), false, out);
             }
         }
-        if !ids.is_empty() {
-            self.admit_waiting(now, out);
-        }
     }
 
     /// Forgets a backend that no slot names. Its id becomes free.
@@ -79,10 +82,11 @@ impl Control {
         let Some(record) = self.backend_record(id) else { return };
         let Some(backend) = self.backends.get(id) else { return };
         let (vip, address) = (backend.vip, backend.address);
-        if !record.down {
+        if backend.down_since.is_none() {
             out.push(Command::WriteBackend(super::BackendRecord { down: true, ..record }));
         }
-        out.extend([Command::PurgeFlows(id), Command::ClearBackend(id)]);
+        out.extend(backend.may_have_flows.then_some(Command::PurgeFlows(id)));
+        out.push(Command::ClearBackend(id));
         if self.hops.unwatch(address, id) {
             out.push(Command::UnwatchNextHop(address));
         }
@@ -90,6 +94,7 @@ impl Control {
             vip.members.remove(&address);
         }
         self.backends.remove(id);
+        self.due.room = true;
     }
 }
 

@@ -231,9 +231,15 @@ impl World {
         if checks.len() < commands.len() {
             self.kernel.check();
         }
-        for (backend, healthy) in checks {
+        let answer = |(backend, healthy)| {
             let outcome = if healthy { Ok(()) } else { Err("connection refused".into()) };
-            self.tell(Event::Probed { backend, outcome }, self.now());
+            Event::Probed { backend, outcome }
+        };
+        let mut answers: Vec<Event> = checks.into_iter().map(answer).collect();
+        while !answers.is_empty() {
+            let count = 1 + (self.rng.next() % answers.len() as u64) as usize;
+            let commands = self.control.handle_all(answers.drain(..count), self.now());
+            self.obey(commands);
         }
     }
 
@@ -306,22 +312,18 @@ impl World {
         }
     }
 
-    /// Half of the flow table a second, so that things happen between a sweep's beginning and its end.
+    /// Half of the flow table a second, freeing expired places, so that things happen between a sweep's beginning and its end.
     fn sweep(&mut self) {
         let second = self.second;
-        let of_half = |half| {
-            let words = self
-                .kernel
-                .words
-                .iter()
-                .filter(move |(hash, word)| **hash % 2 == half && !word.is_expired(second));
-            words.map(|(hash, word)| (*hash, word.backend)).collect::<Vec<_>>()
-        };
+        let half = u64::from(self.sweep.is_some());
+        self.kernel.words.retain(|hash, word| hash % 2 != half || !word.is_expired(second));
+        let words = self.kernel.words.iter().filter(|(hash, _)| **hash % 2 == half);
+        let words: Vec<_> = words.map(|(hash, word)| (*hash, word.backend)).collect();
         let Some(HalfSweep { began, mut found }) = self.sweep.take() else {
-            self.sweep = Some(HalfSweep { began: self.now(), found: of_half(0) });
+            self.sweep = Some(HalfSweep { began: self.now(), found: words });
             return;
         };
-        found.extend(of_half(1));
+        found.extend(words);
         let mut flows = BTreeMap::new();
         let mut live_slots = Vec::new();
         for (hash, id) in found {

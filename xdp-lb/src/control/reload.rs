@@ -15,6 +15,7 @@ use crate::config::{self, Config};
 
 impl Control {
     pub(super) fn configure(&mut self, mut config: Config, now: Instant, out: &mut Vec<Command>) {
+        self.follow(now, out);
         self.keep_start_settings(&mut config, out);
         self.config = config;
         let configured: std::collections::BTreeSet<_> = self.config.vips.iter().map(key_of).collect();
@@ -26,7 +27,8 @@ impl Control {
                 None => self.add_vip(vip, now, out),
             }
         }
-        self.admit_waiting(now, out);
+        self.due.room = true;
+        self.follow(now, out);
         let directory = self.vips.iter().map(|(id, vip)| vip.record(*id)).collect();
         self.write_directory(directory, out);
     }
@@ -40,9 +42,7 @@ impl Control {
             let waiting: Vec<config::Backend> =
                 vip.config.backends.iter().filter(is_waiting).cloned().collect();
             for backend in &waiting {
-                if self.add_backend(id, backend, now, out) {
-                    self.lead(id, now, out);
-                }
+                self.add_backend(id, backend, now, out);
             }
         }
     }
@@ -164,15 +164,9 @@ impl Control {
                 let what = "removed: takes no new connections, old ones finish";
                 self.announce_backend(member, what.into(), false, out);
             }
-            self.publish(member, out);
+            self.touch(member);
         }
-        self.lead(id, now, out);
-        self.note_unnamed(id, now);
-        for member in members {
-            if self.backends.get(member).is_some_and(|backend| backend.removed && !backend.check.is_up()) {
-                self.retire(member, out);
-            }
-        }
+        self.due.tables.insert(id);
     }
 
     /// Whether there was room.
@@ -188,7 +182,10 @@ impl Control {
         let meter = Meter::starting_at(super::leave::at(&self.counters.backends, id.index()));
         let check = Check::new(health, Condition::Checking, now, &mut self.rng);
         self.insert_backend(id, Self::backend(vip, config, check, meter, now), out);
-        self.write_backend(id, out);
+        if let Some(record) = self.backend_record(id) {
+            self.write_backend(record, now, out);
+        }
+        self.due.tables.insert(vip);
         if self.started {
             self.announce_backend(id, "added".into(), false, out);
         }
@@ -212,6 +209,9 @@ impl Control {
             removed: false,
             check,
             written: None,
+            rewrite: false,
+            down_since: None,
+            may_have_flows: false,
             unnamed_since: Some(now),
             drained: config.drain || config.weight.get() == 0,
             flows: 0,
@@ -264,8 +264,7 @@ impl Control {
         }
         let rng = &mut self.rng;
         let change = self.backends.with_check(id, |check| check.respecify(health, now, rng));
-        if let Some(Some(Change::Up { was_down })) = change {
-            out.extend(was_down.then_some(Command::PurgeFlows(id)));
+        if let Some(Some(Change::Up)) = change {
             self.announce_backend(id, "up: no longer checked".into(), false, out);
         }
     }

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod answers;
+mod batches;
 mod leaving;
 
 use std::time::Duration;
@@ -133,7 +134,7 @@ fn a_backend_that_fails_leaves_at_once_and_returns_by_moves() {
     assert_eq!(state.reason, "last check: connection refused");
 
     let commands = run_checks(&mut control, None, at(13), 20);
-    assert_eq!(names(&commands), ["purge 2", "up", "backend 2", "slots of 0"]);
+    assert_eq!(names(&commands), ["up", "purge 2", "backend 2", "slots of 0"]);
     assert!(slots(&commands).iter().all(|(_, slot)| *slot == Slot::tracked(id(1), id(2))));
 }
 

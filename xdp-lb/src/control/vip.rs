@@ -66,7 +66,7 @@ impl Vip {
     pub(super) fn lead(&mut self, backends: &Backends, now: Instant) -> Changes {
         let members = || self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
         let made_of: Vec<Ingredient> = members()
-            .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.check.is_up()))
+            .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.is_usable()))
             .collect();
         if self.made_of.as_ref() == Some(&made_of) {
             return Changes::new();
@@ -80,8 +80,8 @@ impl Vip {
             .collect();
         let mut usable =
             vec![false; made_of.iter().map(|(id, ..)| id.index() as usize + 1).max().unwrap_or(0)];
-        for (id, _, is_up) in &made_of {
-            usable[id.index() as usize] = *is_up;
+        for (id, _, is_usable) in &made_of {
+            usable[id.index() as usize] = *is_usable;
         }
         self.made_of = Some(made_of);
         let desired = maglev::fill(&candidates, self.table.len());

@@ -64,7 +64,7 @@ fn a_backend_adopted_as_down_returns_after_rise_successes() {
     assert_eq!(names(&commands), ["watch 10.0.0.1", "watch 10.0.0.2", "directory 1"]);
     assert_eq!(run_checks(&mut control, None, at(0), 0), []);
     let commands = run_checks(&mut control, None, at(0), 3);
-    assert_eq!(names(&commands), ["purge 2", "up", "backend 2", "slots of 0"]);
+    assert_eq!(names(&commands), ["up", "purge 2", "backend 2", "slots of 0"]);
 }
 
 #[test]
