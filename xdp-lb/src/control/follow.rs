@@ -82,7 +82,7 @@ impl Control {
             address: backend.address,
             forward,
             down: !backend.is_usable(),
-            next_hop: self.hops.next_hop(backend.address),
+            next_hop: backend.next_hop(),
         })
     }
 

@@ -168,20 +168,23 @@ impl Control {
     }
 
     fn next_hop(&mut self, address: IpAddr, hop: Result<NextHop, String>, out: &mut Vec<Command>) {
-        let problem = hop.as_ref().err().cloned();
-        let Some((before, users)) = self.hops.learn(address, hop) else { return };
-        for id in users {
-            match (&before, &problem) {
-                (_, Some(reason)) => {
-                    self.announce_backend(id, format!("next hop: {reason}"), true, out);
-                }
-                (Some(Err(_)), None) => self.announce_backend(id, "next hop: resolved".into(), false, out),
-                _ => {}
-            }
+        for id in self.hops.learn(address, hop) {
             if let Some(backend) = self.backends.get_mut(id) {
                 backend.rewrite = true;
             }
+            self.look_at_way(id, out);
             self.touch(id);
+        }
+    }
+
+    /// Lets a backend know the way to its address.
+    fn look_at_way(&mut self, id: BackendId, out: &mut Vec<Command>) {
+        let Some(backend) = self.backends.get_mut(id) else { return };
+        let Some(vip) = self.vips.get(&backend.vip) else { return };
+        match backend.take_way(vip.config.forward, self.hops.way(backend.address)) {
+            Some(Some(reason)) => self.announce_backend(id, format!("next hop: {reason}"), true, out),
+            Some(None) => self.announce_backend(id, "next hop: resolved".into(), false, out),
+            None => {}
         }
     }
 

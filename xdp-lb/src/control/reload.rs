@@ -164,6 +164,7 @@ impl Control {
                 let what = "removed: takes no new connections, old ones finish";
                 self.announce_backend(member, what.into(), false, out);
             }
+            self.look_at_way(member, out);
             self.touch(member);
         }
         self.due.tables.insert(id);
@@ -208,6 +209,8 @@ impl Control {
             drain: config.drain,
             removed: false,
             check,
+            way: None,
+            behind_gateway: false,
             written: None,
             rewrite: false,
             down_since: None,
@@ -227,6 +230,7 @@ impl Control {
             vip.members.insert(backend.address, id);
         }
         self.backends.insert(id, backend);
+        self.look_at_way(id, out);
     }
 
     fn update_backend(

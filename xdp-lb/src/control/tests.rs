@@ -4,6 +4,7 @@ mod adoption;
 mod answers;
 mod batches;
 mod leaving;
+mod ways;
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ fn round(control: &mut Control, passes: bool, second: u64, answer: Answer) -> Ve
     match answer {
         Answer::Together => out.extend(control.handle_all(answers, at(second))),
         Answer::OneByOne => {
-            answers.into_iter().for_each(|event| out.extend(control.handle(event, at(second))))
+            answers.into_iter().for_each(|event| out.extend(control.handle(event, at(second))));
         }
     }
     out
