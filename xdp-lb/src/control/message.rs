@@ -44,7 +44,7 @@ pub enum Command {
     WriteDirectory(Vec<VipRecord>),
     /// Write a backend's entry.
     WriteBackend(BackendRecord),
-    /// The backend is gone for good: clear its entry.
+    /// The backend is gone for good: clear its entry and its counters.
     ClearBackend(BackendId),
     /// Remove every recorded flow to the backend before going on.
     PurgeFlows(BackendId),

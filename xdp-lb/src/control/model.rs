@@ -303,9 +303,9 @@ impl World {
             while self.control.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
                 self.tell(Event::Tick, self.now());
             }
-            let mut counters = Counters { vips: vec![Traffic::default(); 4], ..Counters::default() };
+            let mut counters = Counters { backends: vec![Traffic::default(); 17], ..Counters::default() };
             for (id, unrecorded) in &self.kernel.unrecorded {
-                counters.vips[id.index() as usize].unrecorded = *unrecorded;
+                counters.backends[id.index() as usize].unrecorded = *unrecorded;
             }
             self.tell(Event::Counted(counters), self.now());
             self.sweep();

@@ -102,6 +102,13 @@ impl Table {
         })
     }
 
+    /// A connection could not be recorded that belongs to a backend for which `concerns` holds: the slots moved away
+    /// from it wait anew.
+    pub(super) fn wait_again(&mut self, concerns: impl Fn(BackendId) -> bool, now: Instant) {
+        let slots = &self.slots;
+        self.moved.restart(|slot| slots[slot as usize].base().is_some_and(&concerns), now);
+    }
+
     /// Moved slots whose last move is at least `drain` old settle: what is not recorded there is no longer alive.
     pub(super) fn settle(&mut self, drain: Duration, now: Instant) -> Changes {
         let due = self.moved.take_due(|since| now.saturating_duration_since(since) >= drain);

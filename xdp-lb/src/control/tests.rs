@@ -4,6 +4,7 @@ mod adoption;
 mod answers;
 mod batches;
 mod leaving;
+mod settling;
 mod ways;
 
 use std::time::Duration;
@@ -32,9 +33,12 @@ fn reload(control: &mut Control, backends: Vec<Backend>, second: u64) -> Vec<Com
     control.handle(Event::Configured(Box::new(config)), at(second))
 }
 
-fn count(control: &mut Control, unrecorded: u64, second: u64) -> Vec<Command> {
-    let traffic = Traffic { unrecorded, ..Traffic::default() };
-    control.handle(Event::Counted(Counters { vips: vec![traffic], ..Counters::default() }), at(second))
+/// So many connections of each backend, from the first on, could not be recorded so far.
+fn count(control: &mut Control, unrecorded: &[u64], second: u64) -> Vec<Command> {
+    let traffic = |unrecorded: &u64| Traffic { unrecorded: *unrecorded, ..Traffic::default() };
+    let backends = std::iter::once(&0).chain(unrecorded).map(traffic).collect();
+    let vips = vec![traffic(&unrecorded.iter().sum())];
+    control.handle(Event::Counted(Counters { vips, backends, reasons: vec![] }), at(second))
 }
 
 fn sweep(control: &mut Control, flows: &[(u16, u64)], live: &[u32], began: u64) -> Vec<Command> {

@@ -29,8 +29,6 @@ pub(super) struct Vip {
     /// Every backend the kernel knows for this VIP, removed ones too.
     pub(super) members: BTreeMap<IpAddr, BackendId>,
     pub(super) meter: Meter,
-    /// The last count by which flows had gone unrecorded.
-    pub(super) unrecorded_at: Option<Instant>,
     /// Whether no slot takes new connections.
     pub(super) refusing: bool,
     /// What the table was made of.
@@ -43,7 +41,7 @@ type Ingredient = (BackendId, u64, bool);
 impl Vip {
     pub(super) fn new(config: config::Vip, table: Table, meter: Meter) -> Self {
         let refusing = table.takes_nothing();
-        Self { config, table, members: BTreeMap::new(), meter, unrecorded_at: None, refusing, made_of: None }
+        Self { config, table, members: BTreeMap::new(), meter, refusing, made_of: None }
     }
 
     pub(super) fn record(&self, id: VipId) -> VipRecord {

@@ -49,8 +49,8 @@ fn the_new_configuration_applies_to_what_was_adopted() {
     let slots = slots(&commands);
     let of_two = slots.iter().filter(|(_, slot)| slot.base() == Some(id(2)) && slot.is_moved());
     assert_eq!(of_two.count(), 125);
-    assert_eq!(count(&mut control, 0, DRAIN.as_secs() - 1), []);
-    assert!(!count(&mut control, 0, DRAIN.as_secs()).is_empty());
+    assert_eq!(count(&mut control, &[], DRAIN.as_secs() - 1), []);
+    assert!(!count(&mut control, &[], DRAIN.as_secs()).is_empty());
 }
 
 #[test]
