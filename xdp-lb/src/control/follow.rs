@@ -2,7 +2,7 @@
 //! forgotten. The order keeps connections whole: no slot names a backend whose entry is not written, no packet follows
 //! a flow recorded before its backend was down, and no entry is cleared that a slot names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
@@ -17,6 +17,8 @@ pub(super) struct Due {
     pub(super) entries: BTreeSet<BackendId>,
     /// VIPs whose tables may have to be rebuilt.
     pub(super) tables: BTreeSet<VipId>,
+    /// VIPs whose first fill waits, and until when at most.
+    pub(super) held: BTreeMap<VipId, Instant>,
     /// An id became free: whoever waits for one may try again.
     pub(super) room: bool,
 }
@@ -24,6 +26,8 @@ pub(super) struct Due {
 impl Control {
     /// Does what is due.
     pub(super) fn follow(&mut self, now: Instant, out: &mut Vec<Command>) {
+        let ended = self.due.held.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id);
+        self.due.tables.extend(ended);
         loop {
             self.write_entries(now, out);
             while let Some(vip) = self.due.tables.pop_first() {
@@ -89,7 +93,12 @@ impl Control {
     /// Brings a VIP's slots in line with its backends, and parts with removed ones that are down.
     fn lead(&mut self, id: VipId, now: Instant, out: &mut Vec<Command>) {
         let Some(vip) = self.vips.get_mut(&id) else { return };
-        let changes = vip.lead(&self.backends, now);
+        let hold = vip.hold_until(&self.backends, now);
+        let changes = if hold.is_none() { vip.lead(&self.backends, now) } else { Changes::new() };
+        match hold {
+            Some(until) => self.due.held.insert(id, until),
+            None => self.due.held.remove(&id),
+        };
         let refusing = vip.table.takes_nothing();
         let is_news = std::mem::replace(&mut vip.refusing, refusing) != refusing;
         self.write_slots(id, changes, now, out);

@@ -36,6 +36,7 @@ pub(super) enum Change {
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     spec: Health,
+    since: Instant,
     condition: Condition,
     successes: u32,
     failures: u32,
@@ -55,8 +56,16 @@ struct Outstanding {
 impl Check {
     /// The checks of a backend in this condition; the first falls somewhere within the first `fast_interval`.
     pub(super) fn new(spec: Health, condition: Condition, now: Instant, rng: &mut Rng) -> Self {
-        let mut check =
-            Self { spec, condition, successes: 0, failures: 0, last: None, outstanding: None, due: None };
+        let mut check = Self {
+            spec,
+            since: now,
+            condition,
+            successes: 0,
+            failures: 0,
+            last: None,
+            outstanding: None,
+            due: None,
+        };
         check.start(now, rng);
         check
     }
@@ -71,6 +80,13 @@ impl Check {
 
     pub(super) fn is_up(&self) -> bool {
         self.condition == Condition::Up
+    }
+
+    /// By when the first outcome is to be waited for; `None` once it is there.
+    pub(super) fn first_outcome_by(&self) -> Option<Instant> {
+        let awaited = self.condition == Condition::Checking && self.last.is_none();
+        let grace = self.spec.timeout + self.spec.fast_interval * self.spec.fall;
+        if awaited { self.since.checked_add(grace) } else { None }
     }
 
     /// When the next check is to begin; `None` while one is under way and if there is nothing to check.

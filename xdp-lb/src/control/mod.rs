@@ -131,7 +131,7 @@ impl Control {
     /// When [`Event::Tick`] is wanted, unless another event comes first. Slots settle when counters come in, which
     /// the caller reads every second.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.backends.next_deadline()
+        self.backends.next_deadline().into_iter().chain(self.due.held.values().copied()).min()
     }
 
     fn begin_due_checks(&mut self, now: Instant, out: &mut Vec<Command>) {
@@ -155,6 +155,11 @@ impl Control {
         }
         let rng = &mut self.rng;
         let change = self.backends.with_check(id, |check| check.judge(outcome, now, rng)).flatten();
+        if let Some(backend) =
+            self.backends.get(id).filter(|backend| self.due.held.contains_key(&backend.vip))
+        {
+            self.due.tables.insert(backend.vip);
+        }
         match change {
             Some(Change::Up) => self.announce_backend(id, "up".into(), false, out),
             Some(Change::Down { reason, failures }) => {

@@ -107,6 +107,7 @@ impl Control {
                 self.retire(member, out);
             }
             self.vips.remove(&id);
+            self.due.held.remove(&id);
             self.keys.remove(&key);
             self.vip_ids.give(id.raw());
         }

@@ -82,6 +82,11 @@ impl Table {
         self.held.get(backend.index() as usize).copied().unwrap_or_default()
     }
 
+    /// Whether no slot has a backend.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.iter().all(|held| *held == Held::default())
+    }
+
     /// Whether new connections are refused in every slot.
     pub(super) fn takes_nothing(&self) -> bool {
         self.held.iter().all(|held| held.current == 0)

@@ -3,6 +3,7 @@
 mod adoption;
 mod answers;
 mod batches;
+mod first_fill;
 mod leaving;
 mod settling;
 mod ways;
@@ -133,7 +134,7 @@ fn a_backend_that_fails_leaves_at_once_and_returns_by_moves() {
     let commands = run_checks(&mut control, Some(2), at(10), 13);
     assert_eq!(names(&commands), ["down: connection refused (3 checks failed)", "down 2", "slots of 0"]);
     let changes = slots(&commands);
-    assert!(changes.len() >= 125 && changes.iter().all(|(_, slot)| *slot == Slot::tracked(id(1), id(1))));
+    assert!(changes.len() >= 125 && changes.iter().all(|(_, slot)| *slot == Slot::stable(id(1))));
     let state = &status(&control).backends[1];
     assert_eq!((state.state.as_str(), state.share), ("down", 0.0));
     assert_eq!(state.reason, "last check: connection refused");

@@ -31,6 +31,8 @@ pub(super) struct Vip {
     pub(super) meter: Meter,
     /// Whether no slot takes new connections.
     pub(super) refusing: bool,
+    /// Whether the table has ever led anywhere.
+    was_filled: bool,
     /// What the table was made of.
     made_of: Option<Vec<Ingredient>>,
 }
@@ -40,8 +42,8 @@ type Ingredient = (BackendId, u64, bool);
 
 impl Vip {
     pub(super) fn new(config: config::Vip, table: Table, meter: Meter) -> Self {
-        let refusing = table.takes_nothing();
-        Self { config, table, members: BTreeMap::new(), meter, refusing, made_of: None }
+        let (refusing, was_filled) = (table.takes_nothing(), !table.is_empty());
+        Self { config, table, members: BTreeMap::new(), meter, refusing, was_filled, made_of: None }
     }
 
     pub(super) fn record(&self, id: VipId) -> VipRecord {
@@ -58,6 +60,18 @@ impl Vip {
     /// Makes the table anew the next time, whether or not a backend has changed.
     pub(super) fn forget_table(&mut self) {
         self.made_of = None;
+    }
+
+    /// Until when the table is better left empty: the first backend known to be up would get every slot, and those that
+    /// follow in a moment would have to move theirs away from it. Only ever before the first fill, and only while a
+    /// backend that would take part waits for its first outcome.
+    pub(super) fn hold_until(&self, backends: &Backends, now: Instant) -> Option<Instant> {
+        if self.was_filled {
+            return None;
+        }
+        let members = self.members.values().filter_map(|id| backends.get(*id));
+        let awaited = members.filter(|backend| !backend.is_leaving() && !backend.behind_gateway);
+        awaited.filter_map(|backend| backend.check.first_outcome_by()).max().filter(|until| *until > now)
     }
 
     /// Brings the slots in line with what the backends are worth now.
@@ -84,6 +98,7 @@ impl Vip {
         self.made_of = Some(made_of);
         let desired = maglev::fill(&candidates, self.table.len());
         let usable = |id: BackendId| usable.get(id.index() as usize).copied().unwrap_or(false);
+        self.was_filled |= desired.iter().any(Option::is_some);
         self.table.lead(&desired, usable, self.tracks(), now)
     }
 
