@@ -50,7 +50,7 @@ pub use message::*;
 /// The state of the load balancer and all decisions about it.
 #[derive(Debug)]
 pub struct Control {
-    /// In force. `agent` is that of the start.
+    /// In force, but for `agent`, which is that of the start.
     config: Config,
     vips: BTreeMap<VipId, Vip>,
     keys: BTreeMap<Key, VipId>,

@@ -182,10 +182,47 @@ fn start_settings_are_refused_by_name() {
     let mut other = config(vec![vip(unchecked(), vec![backend(1, 1)])]);
     other.agent.table_size = TableSize::new(257).expect("a prime");
     other.agent.flow_entries *= 2;
+    // The agent moves its server by itself.
+    other.admin = Some(crate::config::Admin { listen: ([127, 0, 0, 1], 9400).into() });
     let expected = ["table_size", "flow_entries"]
         .map(|key| format!("agent.{key} changed: ignored until xdp-lb is restarted"));
     assert_eq!(names(&control.handle(Event::Configured(Box::new(other)), at(1))), expected);
     assert_eq!(status(&control).slots, SLOTS);
+}
+
+#[test]
+fn a_port_that_changes_hands_is_warned_of() {
+    let any = || Vip { port: 0, name: "any".into(), ..vip(unchecked(), vec![backend(1, 1)]) };
+    let web = || vip(unchecked(), vec![backend(2, 1)]);
+    let udp = || Vip { protocol: Protocol::Udp, name: "udp".into(), ..web() };
+    let takes = "takes port 80 from any: open connections to that port are not kept";
+    let gives = "gives port 80 to any: open connections to that port are not kept";
+    // Description, VIPs before and after, what is warned of.
+    let rows = [
+        ("one port beside any", vec![any()], vec![any(), web()], Some(takes)),
+        ("and back", vec![any(), web()], vec![any()], Some(gives)),
+        ("any port instead of one", vec![web()], vec![any()], Some(gives)),
+        ("one port instead of any", vec![any()], vec![web()], Some(takes)),
+        ("any port beside one", vec![web()], vec![any(), web()], None),
+        ("any port goes", vec![any(), web()], vec![web()], None),
+        ("both are new", vec![], vec![any(), web()], None),
+        ("both go", vec![any(), web()], vec![], None),
+        ("another protocol", vec![any()], vec![any(), udp()], None),
+    ];
+    for (what, before, after, expected) in rows {
+        let (mut control, commands) = Control::new(config(before), None, 1, at(0));
+        let warnings = |commands: &[Command]| {
+            let said = commands.iter().filter_map(|command| match command {
+                Command::Announce(said) if said.warning => Some((said.vip.clone(), said.what.clone())),
+                _ => None,
+            });
+            said.collect::<Vec<_>>()
+        };
+        assert_eq!(warnings(&commands), [], "{what}: at the start nobody is connected");
+        let commands = control.handle(Event::Configured(Box::new(config(after))), at(1));
+        let expected: Vec<_> = expected.map(|said| ("web".into(), said.into())).into_iter().collect();
+        assert_eq!(warnings(&commands), expected, "{what}");
+    }
 }
 
 #[test]
