@@ -294,6 +294,35 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_that_falls_silent_is_down_in_the_time_that_the_configuration_promises() {
+        for (timeout, fast) in [(100, 500), (500, 500), (666, 500), (1000, 500), (3000, 500)] {
+            let spec = Health {
+                timeout: Duration::from_millis(timeout),
+                fast_interval: Duration::from_millis(fast),
+                ..spec()
+            };
+            let mut longest = Duration::ZERO;
+            for seed in 0..200 {
+                let mut rng = Rng::new(seed);
+                let mut check = Check::new(spec.clone(), Condition::Up, start(), &mut rng);
+                let (silent, _) = step(&mut check, &mut rng, true);
+                let down = loop {
+                    let began = check.due().expect("a check is due");
+                    check.begin(began);
+                    let ended = began + spec.timeout;
+                    if check.judge(Err("timed out".into()), ended, &mut rng).is_some() {
+                        break ended;
+                    }
+                };
+                longest = longest.max(down - silent);
+            }
+            let promised = spec.longest_unnoticed();
+            let close = promised.mul_f64(0.95)..=promised;
+            assert!(close.contains(&longest), "timeout {timeout} ms: {longest:?} of {promised:?}");
+        }
+    }
+
+    #[test]
     fn a_slow_check_is_not_doubled() {
         let mut rng = Rng::new(1);
         let mut check = Check::new(spec(), Condition::Up, start(), &mut rng);
