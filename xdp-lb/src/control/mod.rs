@@ -1,8 +1,9 @@
 //! Pure policy: events in, commands out, `now` as an argument. No clock, no socket, no map.
 //!
 //! What it decides: whether a backend is up (`health`), what it is worth (`weights`), which backend each slot should
-//! lead to (`maglev`), how slots get there without breaking a connection (`table`, `settle`), and when a backend
-//! that left may be forgotten. Commands are to be carried out in their order: it keeps connections whole.
+//! lead to (`maglev`), how slots get there without breaking a connection (`table`, `settle`), when a backend that left
+//! may be forgotten (`leave`), and in which order all that is ordered (`follow`). Commands are to be carried out in
+//! their order: it keeps connections whole.
 
 mod adopt;
 mod backends;
@@ -19,6 +20,7 @@ mod message;
 mod meter;
 #[cfg(test)]
 mod model;
+mod notices;
 mod reload;
 mod rng;
 mod settle;
