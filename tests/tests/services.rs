@@ -181,6 +181,39 @@ fn a_backend_that_cannot_be_reached_is_told_and_its_packets_are_counted() {
         .unwrap();
 }
 
+#[test]
+fn a_backend_behind_a_gateway_gets_nothing_by_mac_rewriting() {
+    require_root!();
+    let topology = Topology::new(Options { routed: true, ..TWO_BACKENDS }).unwrap();
+    let address: SocketAddr = (VIPS_V4[0], 80).into();
+    let l2 = scene::vip(&topology, address, "l2", &[1, 1]);
+    let mut tunnelled = scene::vip(&topology, (VIPS_V4[1], 80).into(), "ipip", &[1, 1]);
+    tunnelled.name = "tunnelled".to_owned();
+    let mut agent = Agent::new(&topology.balancer).unwrap();
+    agent.launch(&LbConfig::new(vec![l2, tunnelled]), &[]).unwrap();
+    let told = || {
+        let status = agent.status()?;
+        for backend in &status.vips[0].backends {
+            anyhow::ensure!(backend.next_hop.contains("use forward = \"ipip\""), "{backend:?}");
+            anyhow::ensure!(backend.state == "down" && backend.share == 0.0, "{backend:?}");
+        }
+        for backend in &status.vips[1].backends {
+            anyhow::ensure!(backend.next_hop == "resolved", "{backend:?}");
+        }
+        Ok(())
+    };
+    xdp_lb_tests::wait::wait_until_ok(Duration::from_secs(10), "status tells", told).unwrap();
+    let before = agent.status().unwrap();
+    let connected = topology
+        .client
+        .run_in(|| Ok(std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()));
+    assert!(!connected.unwrap());
+    let counted = || (dropped(&agent.status().ok()?) > dropped(&before)).then_some(());
+    xdp_lb_tests::wait::wait_until(Duration::from_secs(5), "its packets end here", counted).unwrap();
+    let passed = |status: &xdp_lb::control::Status| status.vips[0].traffic.packets;
+    assert_eq!(passed(&agent.status().unwrap()), passed(&before), "none is sent around");
+}
+
 fn dropped(status: &xdp_lb::control::Status) -> u64 {
     status.reasons.iter().filter(|reason| reason.outcome == "drop").map(|reason| reason.packets).sum()
 }

@@ -57,7 +57,7 @@ pub(super) struct RawAgent {
     pub max_backends: Field<u32>,
     pub table_size: Field<TableSize>,
     flow_entries: Field<u32>,
-    flow_idle: Field<Duration>,
+    pub flow_idle: Field<Duration>,
     flow_insert_limit: Field<u32>,
     icmp_limit: Field<u32>,
     hash_seed: Field<u64>,

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::agent::RawAgent;
 use super::model::{Forward, TableSize};
+use super::rules::shown;
 use super::source::Source;
 use super::vip::{RawBackend, RawVip};
 
@@ -19,6 +20,7 @@ pub(super) fn check(source: &Source<'_>, agent: &RawAgent, vips: &[RawVip]) {
     let vip_addresses: HashMap<IpAddr, &RawVip> =
         vips.iter().rev().filter_map(|vip| Some((vip.address.value?, vip))).collect();
     for vip in vips {
+        drain(source, agent, vip);
         backends(source, vip);
         for backend in &vip.backends {
             let Some(address) = backend.address.value else { continue };
@@ -79,6 +81,24 @@ fn room(source: &Source<'_>, agent: &RawAgent, vips: &[RawVip]) {
 /// The first of `items` for which there is no room.
 fn first_past<T>(items: &[T], room: Option<u32>) -> Option<&T> {
     items.get(usize::try_from(room?).ok()?)
+}
+
+/// A connection may be silent for as long as `drain` and is recorded by its next packet: the record must not end before
+/// another such silence does.
+fn drain(source: &Source<'_>, agent: &RawAgent, vip: &RawVip) {
+    let (Some(drain), Some(idle)) = (vip.drain.value, agent.flow_idle.value) else { return };
+    if drain <= idle {
+        return;
+    }
+    let longer =
+        if vip.drain.given { "is longer".into() } else { format!("is {} by default, longer", shown(drain)) };
+    let by_default = if agent.flow_idle.given { "" } else { " by default" };
+    let (idle, line) = (shown(idle), source.line(agent.flow_idle.place.offset));
+    let message = format!(
+        "{longer} than agent.flow_idle, which is {idle}{by_default} (line {line}): a recorded connection that is \
+         silent for so long would be forgotten and move; raise agent.flow_idle or lower drain"
+    );
+    source.report(&vip.drain.place, message);
 }
 
 fn backends(source: &Source<'_>, vip: &RawVip) {

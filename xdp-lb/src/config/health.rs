@@ -138,7 +138,8 @@ fn default_host(service: &Service) -> Option<String> {
     })
 }
 
-/// When it is asked, and what the answers mean.
+/// When it is asked, and what the answers mean. By default, a backend that answers nothing is down an interval after its
+/// first failed check began, or sooner: `fall` timeouts fit into it, and so do `fall` fast intervals.
 struct Timing {
     interval: Option<Duration>,
     fast_interval: Option<Duration>,
@@ -151,10 +152,17 @@ impl Timing {
     fn read(section: &Section<'_>) -> Self {
         let interval = section.or("interval", duration(SHORTEST_INTERVAL..=LONGEST_INTERVAL), INTERVAL).value;
         let known = interval.unwrap_or(LONGEST_INTERVAL);
+        let fall = section.or("fall", integer(1..=100, ""), 3).value;
+        let checks = fall.unwrap_or(1);
         let fast_interval = section.or(
             "fast_interval",
             duration(SHORTEST_FAST_INTERVAL..=LONGEST_INTERVAL),
-            (known / 4).max(SHORTEST_FAST_INTERVAL),
+            whole_milliseconds(known / (checks + 1)).max(SHORTEST_FAST_INTERVAL),
+        );
+        let timeout = section.or(
+            "timeout",
+            duration(SHORTEST_TIMEOUT..=LONGEST_TIMEOUT),
+            whole_milliseconds(known / checks).clamp(SHORTEST_DEFAULT_TIMEOUT, LONGEST_DEFAULT_TIMEOUT),
         );
         if fast_interval.value.is_some_and(|fast| fast > known) {
             let message = format!("expected at most the interval, which is {}", shown(known));
@@ -163,9 +171,9 @@ impl Timing {
         Self {
             interval,
             fast_interval: fast_interval.value,
-            timeout: section.or("timeout", duration(SHORTEST_TIMEOUT..=LONGEST_TIMEOUT), TIMEOUT).value,
+            timeout: timeout.value,
             rise: section.or("rise", integer(1..=100, ""), 2).value,
-            fall: section.or("fall", integer(1..=100, ""), 3).value,
+            fall,
         }
     }
 
@@ -181,10 +189,16 @@ impl Timing {
     }
 }
 
+fn whole_milliseconds(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
 const INTERVAL: Duration = Duration::from_secs(2);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3_600);
 const SHORTEST_FAST_INTERVAL: Duration = Duration::from_millis(50);
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// A default below this would take a busy server for a dead one, one above it a dead one for a busy one.
+const SHORTEST_DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
+const LONGEST_DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -195,6 +195,25 @@ pub struct Health {
     pub fall: u32,
 }
 
+impl Health {
+    /// From the beginning of the first failed check to hard down, at most, where a backend answers nothing: every
+    /// check takes its whole `timeout`, and the next begins `fast_interval` after the last began, if that is over.
+    pub fn silent_time(&self) -> Duration {
+        let pace = self.timeout.max(jittered(self.fast_interval));
+        self.timeout.saturating_add(pace.saturating_mul(self.fall.saturating_sub(1)))
+    }
+
+    /// From when a backend falls silent to hard down, at most: as long, and the time to the next check.
+    pub fn longest_unnoticed(&self) -> Duration {
+        jittered(self.interval).saturating_add(self.silent_time())
+    }
+}
+
+/// The longest that jitter makes of a time between checks.
+fn jittered(between: Duration) -> Duration {
+    between.saturating_add(between / 10)
+}
+
 /// What a health check asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthKind {

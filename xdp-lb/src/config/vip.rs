@@ -49,7 +49,7 @@ pub(super) struct RawVip {
     pub protocol: Field<Protocol>,
     pub forward: Field<Forward>,
     affinity: Field<Affinity>,
-    drain: Field<Duration>,
+    pub drain: Field<Duration>,
     health: Option<Health>,
     pub backends: Vec<RawBackend>,
 }
@@ -151,4 +151,5 @@ const AFFINITIES: &[(&str, Affinity)] = &[("none", Affinity::None), ("flow", Aff
 
 const DRAIN: Duration = Duration::from_secs(300);
 const SHORTEST_DRAIN: Duration = Duration::from_secs(1);
-const LONGEST_DRAIN: Duration = Duration::from_secs(24 * 3_600);
+/// That of `flow_idle`, which may not be less.
+const LONGEST_DRAIN: Duration = Duration::from_secs(8 * 3_600);

@@ -63,14 +63,12 @@ impl Control {
         let config = found.cloned().unwrap_or_else(unknown);
         let condition = if record.down { Condition::Down } else { Condition::Up };
         let check = Check::new(vip.config.health.clone(), condition, now, &mut self.rng);
-        let came_up = record.down && check.is_up();
         let mut backend = Self::backend(record.vip, &config, check, Meter::default(), now);
         backend.drained = false;
+        backend.down_since = record.down.then_some(now);
+        backend.may_have_flows = true;
         backend.written = Some(BackendRecord { next_hop: None, ..record });
         self.insert_backend(id, backend, out);
-        if came_up {
-            out.push(Command::PurgeFlows(id));
-        }
     }
 }
 

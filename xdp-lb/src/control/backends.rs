@@ -7,10 +7,15 @@ use std::time::Instant;
 use xdp_lb_common::ids::{BackendId, VipId};
 
 use super::health::Check;
+use super::hops::Way;
 use super::ids::Ids;
-use super::message::BackendRecord;
+use super::message::{BackendRecord, NextHop};
 use super::meter::Meter;
-use crate::config::Weight;
+use crate::config::{Forward, Weight};
+
+/// Why a backend gets nothing, in words.
+pub(super) const BEHIND_GATEWAY: &str =
+    "not on the same segment: reached through a gateway; use forward = \"ipip\"";
 
 /// One backend of one VIP. Its identity is the VIP's key and its own address; all else may change.
 #[derive(Debug)]
@@ -23,8 +28,18 @@ pub(super) struct Backend {
     /// No longer configured, still finishing connections.
     pub(super) removed: bool,
     pub(super) check: Check,
+    pub(super) way: Way,
+    /// Its VIP rewrites MAC addresses, and the neighbour on the way is not the backend but a gateway: that would send
+    /// the packets back here. Stays so while the way is lost.
+    pub(super) behind_gateway: bool,
     /// What the kernel was told last.
     pub(super) written: Option<BackendRecord>,
+    /// It is to be told again in any case.
+    pub(super) rewrite: bool,
+    /// Since when the kernel knows it as down.
+    pub(super) down_since: Option<Instant>,
+    /// Whether a flow may be recorded to it.
+    pub(super) may_have_flows: bool,
     /// Since when no slot names it; `None` while one does.
     pub(super) unnamed_since: Option<Instant>,
     /// It takes no new connections and the old ones have finished.
@@ -35,6 +50,34 @@ pub(super) struct Backend {
 }
 
 impl Backend {
+    /// Whether packets may go to it.
+    pub(super) fn is_usable(&self) -> bool {
+        self.check.is_up() && !self.behind_gateway
+    }
+
+    /// Takes what is known of the way to its address. Why it is none, if that is news; `Some(None)`: it is one again.
+    pub(super) fn take_way(&mut self, forward: Forward, way: Way) -> Option<Option<String>> {
+        self.behind_gateway = match &way {
+            _ if forward != Forward::L2 => false,
+            Some(Ok(hop)) => hop.via_gateway,
+            Some(Err(_)) => self.behind_gateway,
+            None => false,
+        };
+        let way = match way {
+            Some(Ok(_)) if self.behind_gateway => Some(Err(BEHIND_GATEWAY.into())),
+            way => way,
+        };
+        let problem = |way: &Way| way.as_ref().and_then(|way| way.as_ref().err().cloned());
+        let (before, after) = (problem(&self.way), problem(&way));
+        self.way = way;
+        (before != after).then_some(after)
+    }
+
+    /// The way there, where there is one.
+    pub(super) fn next_hop(&self) -> Option<NextHop> {
+        self.way.as_ref()?.as_ref().ok().copied()
+    }
+
     /// Whether it is to take no new connections, by the operator's wish.
     pub(super) fn is_leaving(&self) -> bool {
         self.removed || self.drain || self.weight.get() == 0

@@ -79,7 +79,7 @@ impl Control {
         };
         let Some(id) = recorded else { return rule };
         let flow = self.name(id);
-        let usable = self.backends.get(id).is_some_and(|backend| backend.check.is_up());
+        let usable = self.backends.get(id).is_some_and(super::backends::Backend::is_usable);
         match (looked_up, usable) {
             (true, true) => format!("This connection is recorded and stays at {flow}. {rule}"),
             (true, false) => {

@@ -41,29 +41,19 @@ impl Hops {
         last
     }
 
-    /// News of a way: what was known before and whom it concerns, if it is news to anyone.
-    pub(super) fn learn(
-        &mut self,
-        address: IpAddr,
-        way: Result<NextHop, String>,
-    ) -> Option<(Way, BTreeSet<BackendId>)> {
-        let watched = self.watched.get_mut(&address)?;
-        if watched.way.as_ref() == Some(&way) {
-            return None;
+    /// News of a way: whom it concerns, if it is news to anyone.
+    pub(super) fn learn(&mut self, address: IpAddr, way: Result<NextHop, String>) -> BTreeSet<BackendId> {
+        let way = Some(way);
+        match self.watched.get_mut(&address) {
+            Some(watched) if watched.way != way => {
+                watched.way = way;
+                watched.users.clone()
+            }
+            _ => BTreeSet::new(),
         }
-        Some((watched.way.replace(way), watched.users.clone()))
     }
 
-    pub(super) fn next_hop(&self, address: IpAddr) -> Option<NextHop> {
-        self.watched.get(&address)?.way.as_ref()?.as_ref().ok().copied()
-    }
-
-    /// "resolved", or why not.
-    pub(super) fn describe(&self, address: IpAddr) -> String {
-        match self.watched.get(&address).and_then(|watched| watched.way.as_ref()) {
-            Some(Ok(_)) => "resolved".into(),
-            Some(Err(reason)) => reason.clone(),
-            None => "not resolved yet".into(),
-        }
+    pub(super) fn way(&self, address: IpAddr) -> Way {
+        self.watched.get(&address)?.way.clone()
     }
 }

@@ -1,31 +1,37 @@
 //! What counters and sweeps tell: when moved slots settle, when tracked slots need no lookup any more, and when a
 //! backend that left has finished its last connection and may be forgotten.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
+use xdp_lb_common::maps::Traffic;
 
 use super::{Command, Control, Counters, Sweep};
+use crate::config::Affinity;
 
 impl Control {
-    /// New counts. A moved slot settles once it has been so for the VIP's drain time and no flow has gone unrecorded
-    /// for as long: then every old connection has sent a packet and been recorded.
+    /// New counts. A moved slot settles once it has been so for the VIP's drain time: then every old connection has
+    /// sent a packet and been recorded. Where one could not be recorded it went to its slot's `base`: the slots that
+    /// were moved away from that backend by then, and only those, wait for the drain time again.
     pub(super) fn counted(&mut self, counters: Counters, now: Instant, out: &mut Vec<Command>) {
         self.counters = counters;
+        let mut unrecorded = BTreeSet::new();
         for (id, backend) in self.backends.iter_mut() {
-            backend.meter.count(at(&self.counters.backends, id.index()), now);
+            if backend.meter.count(at(&self.counters.backends, id.index()), now) {
+                unrecorded.insert(id);
+            }
         }
         let ids: Vec<VipId> = self.vips.keys().copied().collect();
         for id in ids {
             let Some(vip) = self.vips.get_mut(&id) else { continue };
-            if vip.meter.count(at(&self.counters.vips, id.index()), now) {
-                vip.unrecorded_at = Some(now);
+            vip.meter.count(at(&self.counters.vips, id.index()), now);
+            // Where every flow is to be recorded, those that cannot be follow `current`.
+            if vip.config.affinity == Affinity::None {
+                vip.table.wait_again(|base| unrecorded.contains(&base), now);
             }
-            let drain = vip.config.drain;
-            if vip.unrecorded_at.is_none_or(|since| now.saturating_duration_since(since) >= drain) {
-                let changes = vip.table.settle(drain, now);
-                self.write_slots(id, changes, now, out);
-            }
+            let changes = vip.table.settle(vip.config.drain, now);
+            self.write_slots(id, changes, now, out);
         }
     }
 
@@ -37,6 +43,12 @@ impl Control {
             backend.flows = found.map_or(0, |position| sweep.flows[position].1);
         }
         let Some(began) = sweep.began else { return };
+        for (_, backend) in self.backends.iter_mut() {
+            // Nothing records or refreshes a flow to a backend that is down and that no slot names.
+            let before = |since: Option<Instant>| since.is_some_and(|since| since < began);
+            let untouched = before(backend.down_since) && before(backend.unnamed_since);
+            backend.may_have_flows &= backend.flows > 0 || !untouched;
+        }
         let ids: Vec<VipId> = self.vips.keys().copied().collect();
         for id in ids {
             let Some(vip) = self.vips.get_mut(&id) else { continue };
@@ -46,11 +58,11 @@ impl Control {
             let changes = vip.table.sweep(&live, began, now);
             self.write_slots(id, changes, now, out);
         }
-        self.part(began, now, out);
+        self.part(began, out);
     }
 
     /// Parts with the backends that have no connection left.
-    fn part(&mut self, began: Instant, now: Instant, out: &mut Vec<Command>) {
+    fn part(&mut self, began: Instant, out: &mut Vec<Command>) {
         let finished = |backend: &super::backends::Backend| {
             backend.is_leaving()
                 && !backend.drained
@@ -69,9 +81,6 @@ impl Control {
                 self.announce_backend(id, "drained: no connections left".into(), false, out);
             }
         }
-        if !ids.is_empty() {
-            self.admit_waiting(now, out);
-        }
     }
 
     /// Forgets a backend that no slot names. Its id becomes free.
@@ -79,10 +88,11 @@ impl Control {
         let Some(record) = self.backend_record(id) else { return };
         let Some(backend) = self.backends.get(id) else { return };
         let (vip, address) = (backend.vip, backend.address);
-        if !record.down {
+        if backend.down_since.is_none() {
             out.push(Command::WriteBackend(super::BackendRecord { down: true, ..record }));
         }
-        out.extend([Command::PurgeFlows(id), Command::ClearBackend(id)]);
+        out.extend(backend.may_have_flows.then_some(Command::PurgeFlows(id)));
+        out.push(Command::ClearBackend(id));
         if self.hops.unwatch(address, id) {
             out.push(Command::UnwatchNextHop(address));
         }
@@ -90,6 +100,11 @@ impl Control {
             vip.members.remove(&address);
         }
         self.backends.remove(id);
+        // Cleared with the entry.
+        if let Some(traffic) = self.counters.backends.get_mut(id.index() as usize) {
+            *traffic = Traffic::default();
+        }
+        self.due.room = true;
     }
 }
 

@@ -44,7 +44,7 @@ pub enum Command {
     WriteDirectory(Vec<VipRecord>),
     /// Write a backend's entry.
     WriteBackend(BackendRecord),
-    /// The backend is gone for good: clear its entry.
+    /// The backend is gone for good: clear its entry and its counters.
     ClearBackend(BackendId),
     /// Remove every recorded flow to the backend before going on.
     PurgeFlows(BackendId),
@@ -98,6 +98,8 @@ pub struct NextHop {
     pub destination_mac: [u8; 6],
     /// Bytes of IP packet that the way takes.
     pub mtu: u32,
+    /// Whether the neighbour is a gateway and not the backend itself.
+    pub via_gateway: bool,
 }
 
 /// A VIP as the data path needs it.

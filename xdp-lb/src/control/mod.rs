@@ -1,14 +1,16 @@
 //! Pure policy: events in, commands out, `now` as an argument. No clock, no socket, no map.
 //!
 //! What it decides: whether a backend is up (`health`), what it is worth (`weights`), which backend each slot should
-//! lead to (`maglev`), how slots get there without breaking a connection (`table`, `settle`), and when a backend
-//! that left may be forgotten. Commands are to be carried out in their order: it keeps connections whole.
+//! lead to (`maglev`), how slots get there without breaking a connection (`table`, `settle`), when a backend that left
+//! may be forgotten (`leave`), and in which order all that is ordered (`follow`). Commands are to be carried out in
+//! their order: it keeps connections whole.
 
 mod adopt;
 mod backends;
 mod explain;
 #[cfg(test)]
 mod fixtures;
+mod follow;
 mod health;
 mod hops;
 mod ids;
@@ -18,6 +20,7 @@ mod message;
 mod meter;
 #[cfg(test)]
 mod model;
+mod notices;
 mod reload;
 mod rng;
 mod settle;
@@ -35,11 +38,11 @@ use std::time::Instant;
 use xdp_lb_common::ids::{BackendId, VipId};
 
 use self::backends::Backends;
+use self::follow::Due;
 use self::health::Change;
 use self::hops::Hops;
 use self::ids::Ids;
 use self::rng::Rng;
-use self::table::Changes;
 use self::vip::{Key, Vip};
 use crate::config::Config;
 
@@ -49,7 +52,7 @@ pub use message::*;
 /// The state of the load balancer and all decisions about it.
 #[derive(Debug)]
 pub struct Control {
-    /// In force. `agent` is that of the start.
+    /// In force, but for `agent`, which is that of the start.
     config: Config,
     vips: BTreeMap<VipId, Vip>,
     keys: BTreeMap<Key, VipId>,
@@ -58,6 +61,7 @@ pub struct Control {
     unread_tables: BTreeSet<VipId>,
     backends: Backends,
     hops: Hops,
+    due: Due,
     rng: Rng,
     /// As last written.
     directory: Option<Vec<VipRecord>>,
@@ -84,6 +88,7 @@ impl Control {
             unread_tables: BTreeSet::new(),
             backends: Backends::new(config.agent.max_backends, &used_backends),
             hops: Hops::default(),
+            due: Due::default(),
             rng: Rng::new(seed),
             directory: None,
             counters: Counters::default(),
@@ -103,15 +108,24 @@ impl Control {
 
     /// What to do about `event`. `now` never goes back.
     pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Command> {
+        self.handle_all([event], now)
+    }
+
+    /// What to do about events that came in this order: each entry is written and each table rebuilt once for all of
+    /// them.
+    pub fn handle_all(&mut self, events: impl IntoIterator<Item = Event>, now: Instant) -> Vec<Command> {
         let mut out = Vec::new();
-        match event {
-            Event::Configured(config) => self.configure(*config, now, &mut out),
-            Event::Probed { backend, outcome } => self.probed(backend, outcome, now, &mut out),
-            Event::NextHop { address, hop } => self.next_hop(address, hop, &mut out),
-            Event::Swept(sweep) => self.swept(&sweep, now, &mut out),
-            Event::Counted(counters) => self.counted(counters, now, &mut out),
-            Event::Tick => {}
+        for event in events {
+            match event {
+                Event::Configured(config) => self.configure(*config, now, &mut out),
+                Event::Probed { backend, outcome } => self.probed(backend, outcome, now, &mut out),
+                Event::NextHop { address, hop } => self.next_hop(address, hop, &mut out),
+                Event::Swept(sweep) => self.swept(&sweep, now, &mut out),
+                Event::Counted(counters) => self.counted(counters, now, &mut out),
+                Event::Tick => {}
+            }
         }
+        self.follow(now, &mut out);
         self.begin_due_checks(now, &mut out);
         out
     }
@@ -119,7 +133,7 @@ impl Control {
     /// When [`Event::Tick`] is wanted, unless another event comes first. Slots settle when counters come in, which
     /// the caller reads every second.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.backends.next_deadline()
+        self.backends.next_deadline().into_iter().chain(self.due.held.values().copied()).min()
     }
 
     fn begin_due_checks(&mut self, now: Instant, out: &mut Vec<Command>) {
@@ -138,114 +152,47 @@ impl Control {
 
     fn probed(&mut self, id: BackendId, outcome: Result<(), String>, now: Instant, out: &mut Vec<Command>) {
         if self.backends.end_rest(id) {
-            self.admit_waiting(now, out);
+            self.due.room = true;
             return;
         }
         let rng = &mut self.rng;
-        if let Some(Some(change)) = self.backends.with_check(id, |check| check.judge(outcome, now, rng)) {
-            self.condition_changed(id, change, now, out);
+        let change = self.backends.with_check(id, |check| check.judge(outcome, now, rng)).flatten();
+        if let Some(backend) =
+            self.backends.get(id).filter(|backend| self.due.held.contains_key(&backend.vip))
+        {
+            self.due.tables.insert(backend.vip);
         }
-    }
-
-    /// A backend came up or went down: tells the kernel, the operator, and moves the slots, in the order in which no
-    /// packet follows a flow recorded before the backend was down.
-    fn condition_changed(&mut self, id: BackendId, change: Change, now: Instant, out: &mut Vec<Command>) {
-        let Some(backend) = self.backends.get(id) else { return };
-        let (vip, removed) = (backend.vip, backend.removed);
         match change {
-            Change::Up { was_down } => {
-                out.extend(was_down.then_some(Command::PurgeFlows(id)));
-                self.announce_backend(id, "up".into(), false, out);
-            }
-            Change::Down { reason, failures } => {
+            Some(Change::Up) => self.announce_backend(id, "up".into(), false, out),
+            Some(Change::Down { reason, failures }) => {
                 let checks =
                     if failures == 1 { "1 check failed".into() } else { format!("{failures} checks failed") };
                 self.announce_backend(id, format!("down: {reason} ({checks})"), true, out);
             }
+            None => return,
         }
-        self.publish(id, out);
-        self.lead(vip, now, out);
-        if removed && !self.backends.get(id).is_some_and(|backend| backend.check.is_up()) {
-            self.retire(id, out);
-            self.admit_waiting(now, out);
-        }
-    }
-
-    /// Brings a VIP's slots in line with its backends.
-    fn lead(&mut self, id: VipId, now: Instant, out: &mut Vec<Command>) {
-        let Some(vip) = self.vips.get_mut(&id) else { return };
-        let changes = vip.lead(&self.backends, now);
-        self.write_slots(id, changes, now, out);
-        let Some(vip) = self.vips.get_mut(&id) else { return };
-        let refusing = vip.table.takes_nothing();
-        if refusing != vip.refusing {
-            vip.refusing = refusing;
-            let what = if refusing { "no backend takes new connections" } else { "takes new connections" };
-            self.announce_vip(id, what.into(), refusing, out);
-        }
-    }
-
-    /// Orders changed slots to be stored and notes which backends no slot names any more.
-    fn write_slots(&mut self, id: VipId, changes: Changes, now: Instant, out: &mut Vec<Command>) {
-        if changes.is_empty() {
-            return;
-        }
-        out.push(Command::WriteSlots { vip: id, changes });
-        self.note_unnamed(id, now);
-    }
-
-    fn note_unnamed(&mut self, id: VipId, now: Instant) {
-        let Some(vip) = self.vips.get(&id) else { return };
-        for member in vip.members.values() {
-            let Some(backend) = self.backends.get_mut(*member) else { continue };
-            backend.unnamed_since = match vip.table.held(*member) {
-                table::Held { current: 0, base: 0 } => backend.unnamed_since.or(Some(now)),
-                _ => None,
-            };
-        }
+        self.touch(id);
     }
 
     fn next_hop(&mut self, address: IpAddr, hop: Result<NextHop, String>, out: &mut Vec<Command>) {
-        let problem = hop.as_ref().err().cloned();
-        let Some((before, users)) = self.hops.learn(address, hop) else { return };
-        for id in users {
-            match (&before, &problem) {
-                (_, Some(reason)) => {
-                    self.announce_backend(id, format!("next hop: {reason}"), true, out);
-                }
-                (Some(Err(_)), None) => self.announce_backend(id, "next hop: resolved".into(), false, out),
-                _ => {}
+        for id in self.hops.learn(address, hop) {
+            if let Some(backend) = self.backends.get_mut(id) {
+                backend.rewrite = true;
             }
-            self.write_backend(id, out);
+            self.look_at_way(id, out);
+            self.touch(id);
         }
     }
 
-    /// Writes a backend's entry if the kernel holds another.
-    fn publish(&mut self, id: BackendId, out: &mut Vec<Command>) {
-        let record = self.backend_record(id);
-        if self.backends.get(id).is_some_and(|backend| backend.written != record) {
-            self.write_backend(id, out);
+    /// Lets a backend know the way to its address.
+    fn look_at_way(&mut self, id: BackendId, out: &mut Vec<Command>) {
+        let Some(backend) = self.backends.get_mut(id) else { return };
+        let Some(vip) = self.vips.get(&backend.vip) else { return };
+        match backend.take_way(vip.config.forward, self.hops.way(backend.address)) {
+            Some(Some(reason)) => self.announce_backend(id, format!("next hop: {reason}"), true, out),
+            Some(None) => self.announce_backend(id, "next hop: resolved".into(), false, out),
+            None => {}
         }
-    }
-
-    fn write_backend(&mut self, id: BackendId, out: &mut Vec<Command>) {
-        let record = self.backend_record(id);
-        if let Some(backend) = self.backends.get_mut(id) {
-            backend.written.clone_from(&record);
-        }
-        out.extend(record.map(Command::WriteBackend));
-    }
-
-    fn backend_record(&self, id: BackendId) -> Option<BackendRecord> {
-        let backend = self.backends.get(id)?;
-        Some(BackendRecord {
-            backend: id,
-            vip: backend.vip,
-            address: backend.address,
-            forward: self.vips.get(&backend.vip)?.config.forward,
-            down: !backend.check.is_up(),
-            next_hop: self.hops.next_hop(backend.address),
-        })
     }
 
     fn announce_backend(&self, id: BackendId, what: String, warning: bool, out: &mut Vec<Command>) {

@@ -15,9 +15,11 @@ use crate::config::{self, Config};
 
 impl Control {
     pub(super) fn configure(&mut self, mut config: Config, now: Instant, out: &mut Vec<Command>) {
+        self.follow(now, out);
         self.keep_start_settings(&mut config, out);
         self.config = config;
         let configured: std::collections::BTreeSet<_> = self.config.vips.iter().map(key_of).collect();
+        self.warn_of_ports_that_change_hands(out);
         let gone = self.keys.iter().filter(|(key, _)| !configured.contains(key)).map(|(_, id)| *id);
         self.remove_vips(&gone.collect::<Vec<_>>(), now, out);
         for vip in self.config.vips.clone() {
@@ -26,7 +28,8 @@ impl Control {
                 None => self.add_vip(vip, now, out),
             }
         }
-        self.admit_waiting(now, out);
+        self.due.room = true;
+        self.follow(now, out);
         let directory = self.vips.iter().map(|(id, vip)| vip.record(*id)).collect();
         self.write_directory(directory, out);
     }
@@ -40,45 +43,9 @@ impl Control {
             let waiting: Vec<config::Backend> =
                 vip.config.backends.iter().filter(is_waiting).cloned().collect();
             for backend in &waiting {
-                if self.add_backend(id, backend, now, out) {
-                    self.lead(id, now, out);
-                }
+                self.add_backend(id, backend, now, out);
             }
         }
-    }
-
-    /// `[agent]` and `[admin]` are read at the start only: says so where they changed, and keeps what is in force.
-    fn keep_start_settings(&mut self, config: &mut Config, out: &mut Vec<Command>) {
-        let (old, new) = (&self.config.agent, &config.agent);
-        let changed = [
-            ("agent.interfaces", old.interfaces != new.interfaces),
-            ("agent.xdp_mode", old.xdp_mode != new.xdp_mode),
-            ("agent.state_dir", old.state_dir != new.state_dir),
-            ("agent.control_socket", old.control_socket != new.control_socket),
-            ("agent.pin_dir", old.pin_dir != new.pin_dir),
-            ("agent.max_vips", old.max_vips != new.max_vips),
-            ("agent.max_backends", old.max_backends != new.max_backends),
-            ("agent.table_size", old.table_size != new.table_size),
-            ("agent.flow_entries", old.flow_entries != new.flow_entries),
-            ("agent.flow_idle", old.flow_idle != new.flow_idle),
-            ("agent.flow_insert_limit", old.flow_insert_limit != new.flow_insert_limit),
-            ("agent.icmp_limit", old.icmp_limit != new.icmp_limit),
-            ("agent.hash_seed", old.hash_seed != new.hash_seed),
-            ("agent.tunnel_source_v4", old.tunnel_source_v4 != new.tunnel_source_v4),
-            ("agent.tunnel_source_v6", old.tunnel_source_v6 != new.tunnel_source_v6),
-            ("admin", self.config.admin != config.admin),
-        ];
-        for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
-            let what = format!("{key} changed: ignored until xdp-lb is restarted");
-            out.push(Command::Announce(Announcement {
-                vip: String::new(),
-                backend: None,
-                what,
-                warning: true,
-            }));
-        }
-        config.agent = self.config.agent.clone();
-        config.admin = self.config.admin.clone();
     }
 
     fn write_directory(&mut self, directory: Vec<VipRecord>, out: &mut Vec<Command>) {
@@ -107,6 +74,7 @@ impl Control {
                 self.retire(member, out);
             }
             self.vips.remove(&id);
+            self.due.held.remove(&id);
             self.keys.remove(&key);
             self.vip_ids.give(id.raw());
         }
@@ -164,15 +132,10 @@ impl Control {
                 let what = "removed: takes no new connections, old ones finish";
                 self.announce_backend(member, what.into(), false, out);
             }
-            self.publish(member, out);
+            self.look_at_way(member, out);
+            self.touch(member);
         }
-        self.lead(id, now, out);
-        self.note_unnamed(id, now);
-        for member in members {
-            if self.backends.get(member).is_some_and(|backend| backend.removed && !backend.check.is_up()) {
-                self.retire(member, out);
-            }
-        }
+        self.due.tables.insert(id);
     }
 
     /// Whether there was room.
@@ -188,7 +151,10 @@ impl Control {
         let meter = Meter::starting_at(super::leave::at(&self.counters.backends, id.index()));
         let check = Check::new(health, Condition::Checking, now, &mut self.rng);
         self.insert_backend(id, Self::backend(vip, config, check, meter, now), out);
-        self.write_backend(id, out);
+        if let Some(record) = self.backend_record(id) {
+            self.write_backend(record, now, out);
+        }
+        self.due.tables.insert(vip);
         if self.started {
             self.announce_backend(id, "added".into(), false, out);
         }
@@ -211,7 +177,12 @@ impl Control {
             drain: config.drain,
             removed: false,
             check,
+            way: None,
+            behind_gateway: false,
             written: None,
+            rewrite: false,
+            down_since: None,
+            may_have_flows: false,
             unnamed_since: Some(now),
             drained: config.drain || config.weight.get() == 0,
             flows: 0,
@@ -227,6 +198,7 @@ impl Control {
             vip.members.insert(backend.address, id);
         }
         self.backends.insert(id, backend);
+        self.look_at_way(id, out);
     }
 
     fn update_backend(
@@ -264,8 +236,7 @@ impl Control {
         }
         let rng = &mut self.rng;
         let change = self.backends.with_check(id, |check| check.respecify(health, now, rng));
-        if let Some(Some(Change::Up { was_down })) = change {
-            out.extend(was_down.then_some(Command::PurgeFlows(id)));
+        if let Some(Some(Change::Up)) = change {
             self.announce_backend(id, "up: no longer checked".into(), false, out);
         }
     }

@@ -45,6 +45,19 @@ impl Waiting {
         }
     }
 
+    /// Those slots for which `concerns` holds begin to wait anew.
+    pub(super) fn restart(&mut self, concerns: impl Fn(u32) -> bool, now: Instant) {
+        let mut again = Vec::new();
+        for batch in &mut self.batches {
+            let (concerned, others) =
+                std::mem::take(&mut batch.slots).into_iter().partition(|s| concerns(*s));
+            batch.slots = others;
+            again.push(Batch { since: now, slots: concerned, ..*batch });
+        }
+        self.batches.extend(again);
+        self.batches.retain(|batch| !batch.slots.is_empty());
+    }
+
     /// Drops slots that changed since, once there may be many of them.
     pub(super) fn compact(&mut self, stamps: &[u32]) {
         if self.entries <= 2 * stamps.len() {
@@ -77,6 +90,21 @@ mod tests {
         assert_eq!(due.iter().map(|b| b.stamp).collect::<Vec<_>>(), [0, 1]);
         waiting.put_back(due);
         assert_eq!(waiting.take_due(|_| true).iter().map(|b| b.stamp).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(waiting.entries, 0);
+    }
+
+    #[test]
+    fn slots_that_begin_anew_come_last() {
+        let mut waiting = Waiting::default();
+        waiting.push(batch(0, 1, &[1, 2]));
+        waiting.push(batch(1, 2, &[3]));
+        waiting.push(batch(2, 3, &[4]));
+        waiting.restart(|slot| slot == 2 || slot == 3, at(9));
+        waiting.push(batch(10, 4, &[5]));
+        let taken = waiting.take_due(|_| true);
+        let taken: Vec<_> = taken.iter().map(|b| (b.since, b.stamp, b.slots.clone())).collect();
+        let expected = [(0, 1, 1), (2, 3, 4), (9, 1, 2), (9, 2, 3), (10, 4, 5)];
+        assert_eq!(taken, expected.map(|(second, stamp, slot)| (at(second), stamp, vec![slot])));
         assert_eq!(waiting.entries, 0);
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use xdp_lb_common::ids::BackendId;
 
-use super::backends::Backend;
+use super::backends::{BEHIND_GATEWAY, Backend};
 use super::health::Condition;
 use super::vip::{Vip, key_of};
 use super::{BackendStatus, Control, Status, TrafficStatus, VipStatus};
@@ -56,6 +56,7 @@ impl Control {
         let held = vip.table.held(id);
         let state = match backend.check.condition() {
             _ if backend.removed => "removed",
+            _ if backend.behind_gateway => "down",
             Condition::Down => "down",
             Condition::Checking => "checking",
             Condition::Up if backend.is_leaving() => "draining",
@@ -66,6 +67,7 @@ impl Control {
             "removed" | "draining" => {
                 format!("{} recorded flows, {} slots with older connections", backend.flows, held.base)
             }
+            _ if backend.behind_gateway => BEHIND_GATEWAY.into(),
             _ => backend.check.reason(),
         };
         BackendStatus {
@@ -75,7 +77,11 @@ impl Control {
             reason,
             weight: backend.weight.get(),
             share: f64::from(held.current) / f64::from(vip.table.len().max(1)),
-            next_hop: self.hops.describe(backend.address),
+            next_hop: match &backend.way {
+                Some(Ok(_)) => "resolved".into(),
+                Some(Err(reason)) => reason.clone(),
+                None => "not resolved yet".into(),
+            },
             flows: backend.flows,
             traffic: backend.meter.status(now),
         }

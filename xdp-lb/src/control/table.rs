@@ -82,6 +82,11 @@ impl Table {
         self.held.get(backend.index() as usize).copied().unwrap_or_default()
     }
 
+    /// Whether no slot has a backend.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.iter().all(|held| *held == Held::default())
+    }
+
     /// Whether new connections are refused in every slot.
     pub(super) fn takes_nothing(&self) -> bool {
         self.held.iter().all(|held| held.current == 0)
@@ -100,6 +105,13 @@ impl Table {
             let target = desired.get(position).copied().flatten();
             if tracking { moved_to(slot, target, &usable) } else { target.map_or(Slot::EMPTY, Slot::stable) }
         })
+    }
+
+    /// A connection could not be recorded that belongs to a backend for which `concerns` holds: the slots moved away
+    /// from it wait anew.
+    pub(super) fn wait_again(&mut self, concerns: impl Fn(BackendId) -> bool, now: Instant) {
+        let slots = &self.slots;
+        self.moved.restart(|slot| slots[slot as usize].base().is_some_and(&concerns), now);
     }
 
     /// Moved slots whose last move is at least `drain` old settle: what is not recorded there is no longer alive.

@@ -2,7 +2,11 @@
 
 mod adoption;
 mod answers;
+mod batches;
+mod first_fill;
 mod leaving;
+mod settling;
+mod ways;
 
 use std::time::Duration;
 
@@ -30,9 +34,12 @@ fn reload(control: &mut Control, backends: Vec<Backend>, second: u64) -> Vec<Com
     control.handle(Event::Configured(Box::new(config)), at(second))
 }
 
-fn count(control: &mut Control, unrecorded: u64, second: u64) -> Vec<Command> {
-    let traffic = Traffic { unrecorded, ..Traffic::default() };
-    control.handle(Event::Counted(Counters { vips: vec![traffic], ..Counters::default() }), at(second))
+/// So many connections of each backend, from the first on, could not be recorded so far.
+fn count(control: &mut Control, unrecorded: &[u64], second: u64) -> Vec<Command> {
+    let traffic = |unrecorded: &u64| Traffic { unrecorded: *unrecorded, ..Traffic::default() };
+    let backends = std::iter::once(&0).chain(unrecorded).map(traffic).collect();
+    let vips = vec![traffic(&unrecorded.iter().sum())];
+    control.handle(Event::Counted(Counters { vips, backends, reasons: vec![] }), at(second))
 }
 
 fn sweep(control: &mut Control, flows: &[(u16, u64)], live: &[u32], began: u64) -> Vec<Command> {
@@ -127,13 +134,13 @@ fn a_backend_that_fails_leaves_at_once_and_returns_by_moves() {
     let commands = run_checks(&mut control, Some(2), at(10), 13);
     assert_eq!(names(&commands), ["down: connection refused (3 checks failed)", "down 2", "slots of 0"]);
     let changes = slots(&commands);
-    assert!(changes.len() >= 125 && changes.iter().all(|(_, slot)| *slot == Slot::tracked(id(1), id(1))));
+    assert!(changes.len() >= 125 && changes.iter().all(|(_, slot)| *slot == Slot::stable(id(1))));
     let state = &status(&control).backends[1];
     assert_eq!((state.state.as_str(), state.share), ("down", 0.0));
     assert_eq!(state.reason, "last check: connection refused");
 
     let commands = run_checks(&mut control, None, at(13), 20);
-    assert_eq!(names(&commands), ["purge 2", "up", "backend 2", "slots of 0"]);
+    assert_eq!(names(&commands), ["up", "purge 2", "backend 2", "slots of 0"]);
     assert!(slots(&commands).iter().all(|(_, slot)| *slot == Slot::tracked(id(1), id(2))));
 }
 
@@ -175,6 +182,8 @@ fn start_settings_are_refused_by_name() {
     let mut other = config(vec![vip(unchecked(), vec![backend(1, 1)])]);
     other.agent.table_size = TableSize::new(257).expect("a prime");
     other.agent.flow_entries *= 2;
+    // The agent moves its server by itself.
+    other.admin = Some(crate::config::Admin { listen: ([127, 0, 0, 1], 9400).into() });
     let expected = ["table_size", "flow_entries"]
         .map(|key| format!("agent.{key} changed: ignored until xdp-lb is restarted"));
     assert_eq!(names(&control.handle(Event::Configured(Box::new(other)), at(1))), expected);
@@ -182,9 +191,45 @@ fn start_settings_are_refused_by_name() {
 }
 
 #[test]
+fn a_port_that_changes_hands_is_warned_of() {
+    let any = || Vip { port: 0, name: "any".into(), ..vip(unchecked(), vec![backend(1, 1)]) };
+    let web = || vip(unchecked(), vec![backend(2, 1)]);
+    let udp = || Vip { protocol: Protocol::Udp, name: "udp".into(), ..web() };
+    let takes = "takes port 80 from any: open connections to that port are not kept";
+    let gives = "gives port 80 to any: open connections to that port are not kept";
+    // Description, VIPs before and after, what is warned of.
+    let rows = [
+        ("one port beside any", vec![any()], vec![any(), web()], Some(takes)),
+        ("and back", vec![any(), web()], vec![any()], Some(gives)),
+        ("any port instead of one", vec![web()], vec![any()], Some(gives)),
+        ("one port instead of any", vec![any()], vec![web()], Some(takes)),
+        ("any port beside one", vec![web()], vec![any(), web()], None),
+        ("any port goes", vec![any(), web()], vec![web()], None),
+        ("both are new", vec![], vec![any(), web()], None),
+        ("both go", vec![any(), web()], vec![], None),
+        ("another protocol", vec![any()], vec![any(), udp()], None),
+    ];
+    for (what, before, after, expected) in rows {
+        let (mut control, commands) = Control::new(config(before), None, 1, at(0));
+        let warnings = |commands: &[Command]| {
+            let said = commands.iter().filter_map(|command| match command {
+                Command::Announce(said) if said.warning => Some((said.vip.clone(), said.what.clone())),
+                _ => None,
+            });
+            said.collect::<Vec<_>>()
+        };
+        assert_eq!(warnings(&commands), [], "{what}: at the start nobody is connected");
+        let commands = control.handle(Event::Configured(Box::new(config(after))), at(1));
+        let expected: Vec<_> = expected.map(|said| ("web".into(), said.into())).into_iter().collect();
+        assert_eq!(warnings(&commands), expected, "{what}");
+    }
+}
+
+#[test]
 fn entries_are_written_again_when_something_in_them_changed() {
     let (mut control, _) = start_with(vec![backend(1, 1)]);
-    let hop = NextHop { egress: 2, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500 };
+    let hop =
+        NextHop { egress: 2, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500, via_gateway: false };
     let told =
         |control: &mut Control, hop| control.handle(Event::NextHop { address: address(1), hop }, at(1));
     let commands = told(&mut control, Ok(hop));

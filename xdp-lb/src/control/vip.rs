@@ -29,10 +29,10 @@ pub(super) struct Vip {
     /// Every backend the kernel knows for this VIP, removed ones too.
     pub(super) members: BTreeMap<IpAddr, BackendId>,
     pub(super) meter: Meter,
-    /// The last count by which flows had gone unrecorded.
-    pub(super) unrecorded_at: Option<Instant>,
     /// Whether no slot takes new connections.
     pub(super) refusing: bool,
+    /// Whether the table has ever led anywhere.
+    was_filled: bool,
     /// What the table was made of.
     made_of: Option<Vec<Ingredient>>,
 }
@@ -42,8 +42,8 @@ type Ingredient = (BackendId, u64, bool);
 
 impl Vip {
     pub(super) fn new(config: config::Vip, table: Table, meter: Meter) -> Self {
-        let refusing = table.takes_nothing();
-        Self { config, table, members: BTreeMap::new(), meter, unrecorded_at: None, refusing, made_of: None }
+        let (refusing, was_filled) = (table.takes_nothing(), !table.is_empty());
+        Self { config, table, members: BTreeMap::new(), meter, refusing, was_filled, made_of: None }
     }
 
     pub(super) fn record(&self, id: VipId) -> VipRecord {
@@ -62,11 +62,23 @@ impl Vip {
         self.made_of = None;
     }
 
+    /// Until when the table is better left empty: the first backend known to be up would get every slot, and those that
+    /// follow in a moment would have to move theirs away from it. Only ever before the first fill, and only while a
+    /// backend that would take part waits for its first outcome.
+    pub(super) fn hold_until(&self, backends: &Backends, now: Instant) -> Option<Instant> {
+        if self.was_filled {
+            return None;
+        }
+        let members = self.members.values().filter_map(|id| backends.get(*id));
+        let awaited = members.filter(|backend| !backend.is_leaving() && !backend.behind_gateway);
+        awaited.filter_map(|backend| backend.check.first_outcome_by()).max().filter(|until| *until > now)
+    }
+
     /// Brings the slots in line with what the backends are worth now.
     pub(super) fn lead(&mut self, backends: &Backends, now: Instant) -> Changes {
         let members = || self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
         let made_of: Vec<Ingredient> = members()
-            .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.check.is_up()))
+            .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.is_usable()))
             .collect();
         if self.made_of.as_ref() == Some(&made_of) {
             return Changes::new();
@@ -80,12 +92,13 @@ impl Vip {
             .collect();
         let mut usable =
             vec![false; made_of.iter().map(|(id, ..)| id.index() as usize + 1).max().unwrap_or(0)];
-        for (id, _, is_up) in &made_of {
-            usable[id.index() as usize] = *is_up;
+        for (id, _, is_usable) in &made_of {
+            usable[id.index() as usize] = *is_usable;
         }
         self.made_of = Some(made_of);
         let desired = maglev::fill(&candidates, self.table.len());
         let usable = |id: BackendId| usable.get(id.index() as usize).copied().unwrap_or(false);
+        self.was_filled |= desired.iter().any(Option::is_some);
         self.table.lead(&desired, usable, self.tracks(), now)
     }
 

@@ -9,7 +9,7 @@ pub(super) struct Factors {
     pub(super) configured: f64,
     /// 1 while it may take new connections, 0 while it drains or is removed.
     pub(super) admission: f64,
-    /// 1 while it is up, else 0.
+    /// 1 while it is usable, else 0.
     pub(super) health: f64,
 }
 
@@ -19,7 +19,7 @@ impl Factors {
         Self {
             configured: f64::from(backend.weight.get()),
             admission: if_so(!backend.drain && !backend.removed),
-            health: if_so(backend.check.is_up()),
+            health: if_so(backend.is_usable()),
         }
     }
 

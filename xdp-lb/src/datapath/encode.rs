@@ -154,7 +154,8 @@ mod tests {
     use super::*;
 
     fn record(forward: Forward, address: &str, next_hop: bool) -> BackendRecord {
-        let hop = NextHop { egress: 7, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500 };
+        let hop =
+            NextHop { egress: 7, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500, via_gateway: false };
         BackendRecord {
             backend: BackendId::new(5).unwrap(),
             vip: VipId::new(3),

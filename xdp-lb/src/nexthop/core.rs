@@ -254,7 +254,8 @@ mod tests {
     }
 
     fn told(mac: [u8; 6]) -> Action {
-        let hop = NextHop { egress: 2, source_mac: [2, 0, 0, 0, 0, 1], destination_mac: mac, mtu: 1500 };
+        let source_mac = [2, 0, 0, 0, 0, 1];
+        let hop = NextHop { egress: 2, source_mac, destination_mac: mac, mtu: 1500, via_gateway: false };
         Action::Tell(ip("10.0.0.9"), Ok(hop))
     }
 

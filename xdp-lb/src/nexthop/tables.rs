@@ -117,6 +117,7 @@ impl Tables {
                     source_mac,
                     destination_mac: mac,
                     mtu: route.mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu)),
+                    via_gateway: neighbour.1 != address,
                 },
                 neighbour,
                 stale,
@@ -204,6 +205,14 @@ mod tests {
                 false,
             ),
             (
+                "a gateway that is the backend itself",
+                "10.0.0.1",
+                Route { gateway: Some(ip("10.0.0.1")), ..route() },
+                "10.0.0.1",
+                1500,
+                false,
+            ),
+            (
                 "the route's MTU is smaller",
                 "10.0.0.1",
                 Route { mtu: Some(1400), ..route() },
@@ -221,7 +230,8 @@ mod tests {
             ),
         ];
         for (row, address, route, asked, mtu, stale) in rows {
-            let hop = NextHop { egress: 2, source_mac: OURS, destination_mac: THEIRS, mtu };
+            let via_gateway = asked != address;
+            let hop = NextHop { egress: 2, source_mac: OURS, destination_mac: THEIRS, mtu, via_gateway };
             let found = Resolution::Found { hop, neighbour: (2, ip(asked)), stale };
             assert_eq!(tables().resolve(ip(address), &route), found, "{row}");
         }

@@ -47,6 +47,7 @@ async fn follow(peer: &Peer) {
             source_mac: mac(ours),
             destination_mac: mac(theirs),
             mtu,
+            via_gateway: false,
         })
     };
 
@@ -64,7 +65,8 @@ async fn follow(peer: &Peer) {
 
     // A route through a gateway, with an MTU of its own.
     sh("ip route add 192.0.2.0/24 via 10.9.0.2 mtu 1400");
-    expect(&mut received, "192.0.2.7", hop(1, 2, 1400)).await;
+    let through = hop(1, 2, 1400).map(|hop| NextHop { via_gateway: true, ..hop });
+    expect(&mut received, "192.0.2.7", through).await;
     watcher.unwatch("192.0.2.7".parse().unwrap());
 
     // The neighbour's MAC address changes, then ours, then the MTU.

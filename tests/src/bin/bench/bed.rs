@@ -186,7 +186,8 @@ fn backend(vip: usize, backend: u16, v4: bool) -> BackendRecord {
         true => Ipv4Addr::new(10, 1, vip as u8, host).into(),
         false => Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, vip as u16, host.into()).into(),
     };
-    let hop = NextHop { egress: LOOPBACK, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500 };
+    let (source_mac, destination_mac) = ([2; 6], [4; 6]);
+    let hop = NextHop { egress: LOOPBACK, source_mac, destination_mac, mtu: 1500, via_gateway: false };
     BackendRecord {
         backend: backend_id(vip, backend),
         vip: vip_id(vip),

@@ -71,7 +71,7 @@ fn a_vips_and_a_backends_defaults() {
                 kind: HealthKind::Tcp { port: 80 },
                 interval: Duration::from_secs(2),
                 fast_interval: Duration::from_millis(500),
-                timeout: Duration::from_secs(1),
+                timeout: Duration::from_millis(666),
                 rise: 2,
                 fall: 3,
             },
@@ -107,10 +107,30 @@ fn what_is_checked_by_default() {
 
 #[test]
 fn when_it_is_checked_by_default() {
-    for (interval, fast_interval) in [("2s", 500), ("100ms", 50), ("400ms", 100), ("1m", 15_000)] {
-        let health = vip(In::Health, &format!("interval = \"{interval}\"")).health;
-        assert_eq!(health.fast_interval, Duration::from_millis(fast_interval), "{interval}");
-        assert_eq!(health.timeout, Duration::from_secs(1), "{interval}");
+    // Interval, fall; fast interval and timeout in milliseconds.
+    for (interval, fall, fast_interval, timeout) in [
+        ("2s", 3, 500, 666),
+        ("100ms", 3, 50, 100),
+        ("400ms", 3, 100, 133),
+        ("1m", 3, 15_000, 1_000),
+        ("3s", 1, 1_500, 1_000),
+        ("2s", 9, 200, 222),
+        ("2s", 100, 50, 100),
+    ] {
+        let health = vip(In::Health, &format!("interval = \"{interval}\"\nfall = {fall}")).health;
+        assert_eq!(health.fast_interval, Duration::from_millis(fast_interval), "{interval}, {fall}");
+        assert_eq!(health.timeout, Duration::from_millis(timeout), "{interval}, {fall}");
+    }
+}
+
+#[test]
+fn by_default_a_silent_backend_is_down_within_an_interval() {
+    for interval in [500, 1_000, 2_000, 3_000, 10_000, 60_000, 3_600_000] {
+        for fall in 1..=4 {
+            let text = format!("interval = \"{interval}ms\"\nfall = {fall}");
+            let health = vip(In::Health, &text).health;
+            assert!(health.silent_time() <= health.interval, "{text}: {:?}", health.silent_time());
+        }
     }
 }
 
@@ -152,9 +172,12 @@ fn bounds_are_included() {
     ] {
         config(&In::Agent.around(text));
     }
-    for text in ["drain = \"1s\"", "drain = \"24h\"", "port = 65535", "name = \"9.A_b-c\""] {
+    for text in ["drain = \"1s\"", "drain = \"1h\"", "port = 65535", "name = \"9.A_b-c\""] {
         vip(In::Vip, text);
     }
+    let longest =
+        format!("{AGENT}flow_idle = \"8h\"\n{}", In::Vip.around("drain = \"8h\"").replace(AGENT, ""));
+    config(&longest);
     for text in
         ["interval = \"100ms\"\nfast_interval = \"100ms\"\ntimeout = \"100ms\"", "rise = 1\nfall = 100"]
     {
@@ -216,6 +239,15 @@ fn notes_name_what_is_perhaps_not_meant() {
             "[vip.health]\nkind = \"none\"",
             vec!["vip \"web\": backends are not checked: a dead one keeps its share"],
         ),
+        (
+            In::Backend,
+            "[vip.health]\ntimeout = \"1s\"",
+            vec![
+                "vip \"web\": a backend that falls silent is noticed after up to 5s 200ms, as fall = 3 checks take 3s \
+                 of health.interval = 2s: lower health.timeout, health.fast_interval or health.fall to notice sooner",
+            ],
+        ),
+        (In::Backend, "[vip.health]\ntimeout = \"1s\"\ninterval = \"3s\"", vec![]),
     ] {
         assert_eq!(config(&place.around(text)).notes(), expected, "{text}");
     }

@@ -133,13 +133,13 @@ interfaces = ["eth0"]"#, &[
         r#"lb.toml:9: vip[0] "web": affinity = "source": expected "none" or "flow""#,
     ]),
     ("no time to drain", In::Vip, r#"drain = "0s""#, &[
-        r#"lb.toml:8: vip[0] "web": drain = "0s": expected a duration from 1s to 1day"#,
+        r#"lb.toml:8: vip[0] "web": drain = "0s": expected a duration from 1s to 8h"#,
     ]),
     ("days to drain", In::Vip, r#"drain = "2days""#, &[
-        r#"lb.toml:8: vip[0] "web": drain = "2days": expected a duration from 1s to 1day"#,
+        r#"lb.toml:8: vip[0] "web": drain = "2days": expected a duration from 1s to 8h"#,
     ]),
     ("drain as on a backend", In::Vip, "drain = true", &[
-        r#"lb.toml:8: vip[0] "web": drain = true: expected a duration from 1s to 1day"#,
+        r#"lb.toml:8: vip[0] "web": drain = true: expected a duration from 1s to 8h"#,
     ]),
     ("utilization reports", In::Vip, r#"[vip.utilization]
 kind = "agent-check"

@@ -68,6 +68,32 @@ backend = [{ name = "a", address = "10.0.0.11" }]"#, &[
     ("an IPv6 backend in the tunnels' source", In::Backend, r#"address = "100::11""#, &[
         r#"lb.toml:10: vip[0] "web": backend[0] "web-1": address = "100::11": lies in agent.tunnel_source_v6 = "100::/64", where tunnelled packets say they come from: choose another prefix there, the same on every balancer and in the backends' decap.sources"#,
     ]),
+    ("flows forgotten before they have drained", In::Agent, r#"flow_idle = "10m"
+[[vip]]
+name = "a"
+address = "203.0.113.1"
+port = 80
+forward = "l2"
+drain = "10m 1s""#, &[
+        r#"lb.toml:9: vip[0] "a": drain = "10m 1s": is longer than agent.flow_idle, which is 10m (line 3): a recorded connection that is silent for so long would be forgotten and move; raise agent.flow_idle or lower drain"#,
+    ]),
+    ("the same, by default", In::Agent, r#"flow_idle = "1m"
+[[vip]]
+name = "a"
+address = "203.0.113.1"
+port = 80
+forward = "l2"
+[[vip]]
+name = "b"
+address = "203.0.113.2"
+port = 80
+forward = "l2"
+drain = "1m""#, &[
+        r#"lb.toml:4: vip[0] "a": drain: is 5m by default, longer than agent.flow_idle, which is 1m (line 3): a recorded connection that is silent for so long would be forgotten and move; raise agent.flow_idle or lower drain"#,
+    ]),
+    ("longer than flows are kept by default", In::Vip, r#"drain = "2h""#, &[
+        r#"lb.toml:8: vip[0] "web": drain = "2h": is longer than agent.flow_idle, which is 1h by default (line 1): a recorded connection that is silent for so long would be forgotten and move; raise agent.flow_idle or lower drain"#,
+    ]),
     ("more VIPs than room", In::Agent, r#"max_vips = 1
 [[vip]]
 name = "a"
@@ -128,7 +154,7 @@ name = "web"
 address = "203.0.113.10"
 port = 80
 forward = "bridge""#, &[
-        r#"lb.toml:8: vip[0] "web": drain = "0s": expected a duration from 1s to 1day"#,
+        r#"lb.toml:8: vip[0] "web": drain = "0s": expected a duration from 1s to 8h"#,
         r#"lb.toml:10: vip[1] "web": name = "web": the VIP in line 4 has this name too: give each its own"#,
         r#"lb.toml:11: vip[1] "web": address = "203.0.113.10": the VIP in line 5 has this address, port and protocol too: change one, or join their backends"#,
         r#"lb.toml:13: vip[1] "web": forward = "bridge": expected "l2" or "ipip""#,

@@ -34,7 +34,7 @@ pub(super) struct Kernel {
     pub(super) backends: BTreeMap<BackendId, BackendRecord>,
     pub(super) tables: BTreeMap<VipId, Vec<Slot>>,
     pub(super) words: HashMap<u64, Word>,
-    pub(super) unrecorded: BTreeMap<VipId, u64>,
+    pub(super) unrecorded: BTreeMap<BackendId, u64>,
     pub(super) room: usize,
 }
 
@@ -63,6 +63,7 @@ impl Kernel {
                     "a flow refers to cleared {id:?}"
                 );
                 self.backends.remove(id);
+                self.unrecorded.remove(id);
             }
             Command::PurgeFlows(id) => self.words.retain(|_, word| word.backend != *id),
             Command::WriteSlots { vip, changes } => {
@@ -116,8 +117,9 @@ impl Kernel {
             self.words.retain(|_, word| !word.is_expired(now));
         }
         if word.is_none() && (refuse || self.words.len() >= self.room) {
-            *self.unrecorded.entry(vip).or_default() += 1;
-            return slot.base();
+            let base = slot.base()?;
+            *self.unrecorded.entry(base).or_default() += 1;
+            return Some(base);
         }
         self.words.insert(hash, Word { backend: target, closing: false, seen: now });
         Some(target)

@@ -12,8 +12,8 @@ fn a_removed_backend_finishes_its_connections_and_is_forgotten() {
     assert!(moved.iter().all(|(_, slot)| *slot == Slot::tracked(id(2), id(1))));
     assert_eq!(status(&control).backends[1].state, "removed");
 
-    assert_eq!(count(&mut control, 0, 9 + drain), []);
-    let settled = count(&mut control, 0, 10 + drain);
+    assert_eq!(count(&mut control, &[], 9 + drain), []);
+    let settled = count(&mut control, &[], 10 + drain);
     assert_eq!(slots(&settled).len(), moved.len());
     assert_eq!(
         sweep(&mut control, &[(2, 1)], &[moved[0].0], 10 + drain),
@@ -39,31 +39,12 @@ fn a_removed_backend_finishes_its_connections_and_is_forgotten() {
 }
 
 #[test]
-fn settling_waits_while_flows_go_unrecorded() {
-    let (mut control, _) = start_with(vec![backend(1, 1), backend(2, 1)]);
-    count(&mut control, 0, 5);
-    reload(&mut control, vec![backend(1, 1), backend(2, 0)], 10);
-    // Description, unrecorded so far, second, whether slots settle.
-    let rows = [
-        ("too early", 0, 39, false),
-        ("due, but one was not recorded", 1, 40, false),
-        ("not long enough ago", 1, 69, false),
-        ("again", 2, 70, false),
-        ("still", 2, 99, false),
-        ("a drain time without", 2, 100, true),
-    ];
-    for (what, unrecorded, second, settles) in rows {
-        assert_eq!(!count(&mut control, unrecorded, second).is_empty(), settles, "{what}");
-    }
-}
-
-#[test]
 fn a_draining_backend_is_kept_and_told_when_it_is_done() {
     let (mut control, _) = start_with(vec![backend(1, 1), backend(2, 1)]);
     let draining = || vec![backend(1, 1), Backend { drain: true, ..backend(2, 1) }];
     let commands = reload(&mut control, draining(), 10);
     assert_eq!(names(&commands), ["draining: takes no new connections, old ones finish", "slots of 0"]);
-    count(&mut control, 0, 40);
+    count(&mut control, &[], 40);
     sweep(&mut control, &[(2, 7)], &[], 50);
     let state = status(&control).backends.remove(1);
     assert_eq!(
@@ -83,7 +64,7 @@ fn the_last_backend_drains_by_refusing_new_connections() {
     let refusing = Slot::tracked_or_none(Some(id(1)), None);
     assert!(slots(&commands).iter().all(|(_, slot)| *slot == refusing));
     assert!(names(&commands).contains(&"no backend takes new connections".into()));
-    count(&mut control, 0, 40);
+    count(&mut control, &[], 40);
     assert_eq!(slots(&sweep(&mut control, &[(1, 1)], &[3], 50)).len(), SLOTS as usize - 1);
     let commands = sweep(&mut control, &[], &[], 60);
     assert_eq!(slots(&commands), [(3, Slot::EMPTY)]);
@@ -96,7 +77,7 @@ fn a_removed_backend_that_is_down_is_forgotten_at_once() {
     let one = config(vec![vip(health(), vec![backend(1, 1)])]);
     let (mut control, _) = Control::new(both, None, 1, at(0));
     run_checks(&mut control, None, at(0), 60);
-    count(&mut control, 0, 60);
+    count(&mut control, &[], 60);
     let commands = control.handle(Event::Configured(Box::new(one)), at(60));
     assert!(!names(&commands).contains(&"clear 2".into()));
     let commands = run_checks(&mut control, Some(2), at(60), 64);

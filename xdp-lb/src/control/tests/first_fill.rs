@@ -1,0 +1,97 @@
+//! A VIP's first table.
+
+use super::*;
+
+/// Grace: a timeout of 400 ms and three fast intervals of 500 ms.
+const GRACE: Duration = Duration::from_millis(1900);
+
+fn checked(backends: Vec<Backend>) -> Config {
+    config(vec![vip(health(), backends)])
+}
+
+fn both() -> Vec<Backend> {
+    vec![backend(1, 1), backend(2, 1)]
+}
+
+/// Begins the first checks, half a second after the start.
+fn begin(control: &mut Control) {
+    control.handle(Event::Tick, later(500));
+}
+
+fn later(milliseconds: u64) -> Instant {
+    at(0) + Duration::from_millis(milliseconds)
+}
+
+fn answer(control: &mut Control, backend: u16, outcome: Result<(), String>, now: Instant) -> Vec<String> {
+    names(&control.handle(Event::Probed { backend: id(backend), outcome }, now))
+}
+
+const FILLED: [&str; 2] = ["slots of 0", "takes new connections"];
+
+#[test]
+fn it_waits_for_the_first_outcome_of_every_backend() {
+    let refused = || Err("connection refused".to_string());
+    for (outcome, commands, each) in
+        [(Ok(()), &["up", "backend 2"][..], SLOTS as usize / 2), (refused(), &[], SLOTS as usize)]
+    {
+        let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+        begin(&mut control);
+        assert_eq!(answer(&mut control, 1, Ok(()), later(510)), ["up", "backend 1"]);
+        assert_eq!(answer(&mut control, 2, outcome, later(900)), [commands, &FILLED].concat());
+        let table = &control.vips[&VIP].table;
+        assert_eq!((table.moved_slots(), table.tracked_slots()), (0, 0), "nothing had to move");
+        assert!(table.held(id(1)).current as usize >= each);
+    }
+}
+
+#[test]
+fn it_does_not_wait_for_ever() {
+    let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+    begin(&mut control);
+    answer(&mut control, 1, Ok(()), later(510));
+    let mut wake = control.next_deadline().expect("the end of the wait");
+    while wake < at(0) + GRACE {
+        assert_eq!(slots(&control.handle(Event::Tick, wake)), [], "{:?}", wake - at(0));
+        answer(&mut control, 1, Ok(()), wake);
+        wake = control.next_deadline().expect("the end of the wait");
+    }
+    assert_eq!(wake, at(0) + GRACE, "the second never answers");
+    assert_eq!(names(&control.handle(Event::Tick, wake)), FILLED);
+    assert_eq!(answer(&mut control, 2, Ok(()), wake), ["up", "backend 2", "slots of 0"]);
+}
+
+#[test]
+fn it_does_not_wait_for_who_would_take_no_part() {
+    let drained = vec![backend(1, 1), Backend { drain: true, ..backend(2, 1) }, backend(3, 0)];
+    let (mut control, _) = Control::new(checked(drained), None, 1, at(0));
+    begin(&mut control);
+    assert_eq!(answer(&mut control, 1, Ok(()), later(510)), [&["up", "backend 1"][..], &FILLED].concat());
+}
+
+#[test]
+fn it_ends_when_the_last_awaited_backend_is_removed() {
+    let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+    begin(&mut control);
+    answer(&mut control, 1, Ok(()), later(510));
+    let commands = control.handle(Event::Configured(Box::new(checked(vec![backend(1, 1)]))), later(600));
+    assert!(names(&commands).contains(&"slots of 0".into()));
+    assert!(names(&commands).contains(&"clear 2".into()));
+}
+
+#[test]
+fn a_table_that_was_emptied_is_filled_at_once() {
+    let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+    run_checks(&mut control, None, at(0), 10);
+    for (backend, second) in [(1, 20), (2, 20), (1, 30), (2, 30), (1, 40), (2, 40)] {
+        control.handle(Event::Tick, at(second));
+        answer(&mut control, backend, Err("connection refused".into()), at(second));
+    }
+    assert!(control.vips[&VIP].table.is_empty());
+    let three = checked([both(), vec![backend(3, 1)]].concat());
+    control.handle(Event::Configured(Box::new(three)), at(50));
+    control.handle(Event::Tick, at(50));
+    answer(&mut control, 1, Ok(()), at(50));
+    control.handle(Event::Tick, at(51));
+    let commands = answer(&mut control, 1, Ok(()), at(51));
+    assert!(commands.ends_with(&FILLED.map(String::from)), "{commands:?}: without a word from the third");
+}
