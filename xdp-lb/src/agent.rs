@@ -148,7 +148,7 @@ impl<D: Datapath> Agent<D> {
         loop {
             let deadline = self.control.next_deadline();
             tokio::select! {
-                Some(event) = self.events.recv() => self.feed(event),
+                Some(event) = self.events.recv() => self.feed_all_after(event),
                 Some(query) = self.queries.1.recv() => {
                     let answer = self.answer(&query.question);
                     // Who asked may have left.
@@ -164,6 +164,14 @@ impl<D: Datapath> Agent<D> {
         }
         self.notifier.stopping();
         (self.applier.into_datapath(), self.edges)
+    }
+
+    /// What has come in by now, at once: many backends that fail or return together cost one table.
+    fn feed_all_after(&mut self, first: Event) {
+        let mut batch = vec![first];
+        batch.extend(std::iter::from_fn(|| self.events.try_recv().ok()).take(QUEUE));
+        let commands = self.control.handle_all(batch, now());
+        self.execute(commands);
     }
 
     fn feed(&mut self, event: Event) {

@@ -7,8 +7,10 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated::{bpf_fib_lookup, bpf_redirect};
 use xdp_lb_common::balance::Forward;
 use xdp_lb_common::flow::Signal;
+use xdp_lb_common::maps::Tunnel;
 use xdp_lb_common::packet::PacketMut;
 use xdp_lb_common::reason::Reason;
+use xdp_lb_common::rewrite::tunnel_of;
 use xdp_lb_ebpf::frame::Frame;
 
 use crate::count;
@@ -55,7 +57,12 @@ fn route(frame: &mut Frame, forward: &Forward<'_>) -> Result<u32, Reason> {
         BPF_FIB_LKUP_RET_FRAG_NEEDED => return Err(Reason::TooBig),
         _ => return Err(Reason::NoNextHop),
     }
-    let [_, second, .., vlan_and_source, source_and_destination] = query.0;
+    let [_, second, _, _, upper, lower, vlan_and_source, source_and_destination] = query.0;
+    // The helper puts the next hop's address in the destination's place. Without a tunnel the packet's own destination
+    // is the VIP, which a gateway would send back here.
+    if matches!(tunnel_of(forward.backend), Tunnel::None) && !is_backend(forward, upper, lower) {
+        return Err(Reason::NoNextHop);
+    }
     let source = vlan_and_source >> 32 | (source_and_destination & 0xffff) << 32;
     let destination = source_and_destination >> 16;
     frame.store(0, destination | source << 48).ok_or(Reason::TruncatedEthernet)?;
@@ -84,4 +91,11 @@ impl FibQuery {
             Self([AF_INET6 | length, ingress, 0, 0, address.0[0], address.0[1], 0, 0])
         }
     }
+}
+
+/// Whether these words hold the backend's own address, as a query holds it.
+#[inline(always)]
+fn is_backend(forward: &Forward<'_>, upper: u64, lower: u64) -> bool {
+    let address = forward.backend.address;
+    if address.is_v4() { upper as u32 == address.v4_word() } else { [upper, lower] == address.0 }
 }

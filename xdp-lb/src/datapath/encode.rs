@@ -108,7 +108,7 @@ pub fn decode(backend: BackendId, entry: &Backend) -> Option<BackendRecord> {
     })
 }
 
-/// The next hop that an entry has.
+/// The next hop that an entry has; whether it is a gateway, an entry does not tell.
 pub fn decode_hop(entry: &Backend) -> Option<NextHop> {
     let [first, second, ..] = entry.head.map(u64::to_ne_bytes);
     let [a, b, c, d, e, f, s, t] = first;
@@ -118,6 +118,7 @@ pub fn decode_hop(entry: &Backend) -> Option<NextHop> {
         source_mac: [s, t, u, v, w, x],
         destination_mac: [a, b, c, d, e, f],
         mtu: entry.mtu,
+        via_gateway: false,
     })
 }
 
