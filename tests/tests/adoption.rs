@@ -13,7 +13,8 @@ use xdp_lb_common::maps::{Backend, names};
 use xdp_lb_tests::require_root;
 use xdp_lb_tests::scratch::Scratch;
 
-const HOP: NextHop = NextHop { egress: 7, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500 };
+const HOP: NextHop =
+    NextHop { egress: 7, source_mac: [2; 6], destination_mac: [4; 6], mtu: 1500, via_gateway: false };
 
 fn config() -> Config {
     let text = "[agent]\ninterfaces = [\"eth0\"]\nmax_vips = 2\nmax_backends = 8\nflow_entries = 1024\n";

@@ -36,7 +36,7 @@ pub fn wrapper(context: XdpContext) -> u32 {
         return xdp_action::XDP_ABORTED;
     }
     // SAFETY: the context is the running program's; only a failed call returns.
-    let _ = unsafe { UNDER_TEST.tail_call(&context, 0) };
+    unsafe { UNDER_TEST.tail_call(&context, 0) };
     xdp_action::XDP_ABORTED
 }
 

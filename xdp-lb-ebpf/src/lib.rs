@@ -11,7 +11,6 @@ pub mod frame;
 #[macro_export]
 macro_rules! object {
     () => {
-        #[cfg(target_arch = "bpf")]
         #[panic_handler]
         fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
             loop {}

@@ -114,6 +114,7 @@ impl Server {
                 source_mac: BALANCER_MAC,
                 destination_mac: self.mac(),
                 mtu,
+                via_gateway: false,
             }),
         }
     }

@@ -50,8 +50,13 @@ fn routes_on_the_host() {
     let mut world = host();
     for server in [LOST, LOST4, LOST6] {
         let address: IpAddr = server.ip();
-        let hop =
-            NextHop { egress: OTHER, source_mac: BALANCER_MAC, destination_mac: server.mac(), mtu: 1500 };
+        let hop = NextHop {
+            egress: OTHER,
+            source_mac: BALANCER_MAC,
+            destination_mac: server.mac(),
+            mtu: 1500,
+            via_gateway: false,
+        };
         world.set_route(address, Some(hop));
     }
     report(rows().iter().map(|row| row.run(&mut world)));

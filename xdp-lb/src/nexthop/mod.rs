@@ -1,8 +1,8 @@
 //! Which interface and MAC address lead to a backend, from netlink route and neighbour events. Decides nothing else.
 //!
-//! [`tables`] holds what the kernel told and [`resolve`](tables::Tables::resolve)s an address against it, [`core`]
-//! keeps the watched addresses and says what to look up, to ask and to tell: both pure. [`kernel`] speaks netlink,
-//! [`message`] reads it, [`watch`] is the task that joins them.
+//! `tables` holds what the kernel told and `resolve`s an address against it, `core`
+//! keeps the watched addresses and says what to look up, to ask and to tell: both pure. `kernel` speaks netlink,
+//! `message` reads it, `watch` is the task that joins them.
 
 mod core;
 mod kernel;
