@@ -151,12 +151,13 @@ fn look_up<T: Tables>(
 #[inline(always)]
 pub const fn directory_positions(directory: DirectoryWord, address: Address, service: Service) -> [u32; 2] {
     let upper = (address.0[0] ^ directory.seed() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let lower = (address.0[1] ^ upper ^ (service.0 as u64) << 20).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let hash = (lower ^ lower >> 32).wrapping_mul(0xca5a_8263_9512_1157);
+    // What tells VIPs apart goes to the low bits, from where the multiplication carries it to those that are used.
+    let key = address.0[1].rotate_left(32) ^ (service.0 as u64) << 32 ^ upper;
+    let hash = key.wrapping_mul(0xd6e8_feb8_6659_fd93);
     let bits = directory.log2_positions();
     let mask = (1 << bits) - 1;
     let half = directory.half() << bits;
-    [half | (hash >> 40) as u32 & mask, half | (hash >> 16) as u32 & mask]
+    [half | (hash >> 45) as u32 & mask, half | (hash >> 26) as u32 & mask]
 }
 
 /// Seconds for which the record of a closed connection also holds for a packet that opens one anew: a forged RST and

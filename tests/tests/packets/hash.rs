@@ -13,25 +13,28 @@ const SEED: u64 = 0x7864_702d_6c62;
 pub(crate) fn flow_hash(source: SocketAddr, destination: SocketAddr, protocol: u8) -> u64 {
     let port = |address: SocketAddr| u64::from(u16::from_le_bytes(address.port().to_be_bytes()));
     let transport = port(source) | port(destination) << 16 | u64::from(protocol) << 32;
-    let words: Vec<u64> = match (source.ip(), destination.ip()) {
+    let addresses = match (source.ip(), destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let word = |address: Ipv4Addr| u64::from(u32::from_le_bytes(address.octets()));
-            vec![word(source) | word(destination) << 32, transport]
+            absorb(SEED, [word(source) | word(destination) << 32])
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let halves = |address: Ipv6Addr| {
                 let number = u128::from_le_bytes(address.octets());
                 [number as u64, (number >> 64) as u64]
             };
-            [halves(source), halves(destination), [transport, 0]].concat()[..5].to_vec()
+            absorb(SEED, halves(source)) ^ absorb(!SEED, halves(destination)).rotate_left(32)
         }
         _ => panic!("families differ"),
     };
-    let mixed = words.iter().fold(SEED, |state, word| {
+    absorb(addresses, [transport])
+}
+
+fn absorb<const N: usize>(state: u64, words: [u64; N]) -> u64 {
+    words.iter().fold(state, |state, word| {
         let product = (state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         product ^ product >> 32
-    });
-    mixed.wrapping_mul(0xd6e8_feb8_6659_fd93)
+    })
 }
 
 /// What the backend `server` gets of `packet`, which belongs to the flow from `source` to `destination`: in a tunnel
