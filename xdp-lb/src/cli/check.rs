@@ -7,8 +7,12 @@ use std::process::ExitCode;
 
 use crate::config::{Backend, Config, DecapConfig, File, HealthKind, LoadError, Vip};
 
-/// Checks a configuration file and touches nothing. Exit code 0: valid; 2: not, and every error is printed with
-/// its line.
+/// Checks a configuration file and touches nothing.
+///
+/// Prints what a valid file says, and notes on what is valid and perhaps not meant. Of a wrong one it prints every
+/// error, with its line, the key, the value as written and what is allowed.
+///
+/// Exit codes: 0 valid, 2 not.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
     /// A balancer's lb.toml, or a backend's decap.toml

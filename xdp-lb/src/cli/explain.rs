@@ -13,14 +13,9 @@ use crate::control::Explanation;
 ///
 /// The agent is asked, and answers from the tables as they are now and from the flows recorded in the kernel.
 ///
-/// Examples:
-///   xdp-lb explain web 198.51.100.7:40000
-///   xdp-lb explain 203.0.113.53:53/udp 198.51.100.7:40000
-///   xdp-lb explain '[2001:db8::10]:443' '[2001:db8:1::7]:40000' --json
-///
 /// Exit codes: 0 explained, 1 no agent answers or there is no such VIP, 2 wrong arguments or configuration.
 #[derive(Clone, Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct ExplainArgs {
     /// A VIP's name, or its ADDRESS:PORT, with /tcp or /udp where both are there
     #[arg(value_name = "VIP")]
@@ -37,6 +32,12 @@ pub(super) struct ExplainArgs {
     #[command(flatten)]
     socket: SocketArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  xdp-lb explain web 198.51.100.7:40000
+  xdp-lb explain 203.0.113.53:53/udp 198.51.100.7:40000
+  xdp-lb explain '[2001:db8::10]:443' '[2001:db8:1::7]:40000' --json";
 
 fn client(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an address and a port, as 198.51.100.7:40000 or [2001:db8::7]:40000")

@@ -17,10 +17,12 @@ use crate::datapath::{AttachError, InterfaceChange, Kernel};
 /// Attaches the XDP program and serves until it is told to stop.
 ///
 /// The configuration is checked whole before anything is touched. Where an earlier agent was killed, its program, tables
-/// and recorded flows are taken over, without a lost packet.
+/// and recorded flows are taken over, without a lost packet. Where the machine or an interface is not fit, or another
+/// program is on it, the message says what mends it, and nothing is touched either.
 ///
 /// Signals: SIGHUP reads the configuration again (a wrong one is reported and the old one stays); SIGTERM and SIGINT
-/// detach and end. The log goes to standard error; RUST_LOG=debug says more. Under systemd use Type=notify-reload.
+/// detach and end. The log goes to standard error; RUST_LOG=debug says more. Under systemd use Type=notify-reload
+/// (before systemd 253 Type=notify).
 ///
 /// Exit codes: 0 stopped by a signal, 1 cannot attach or serve, 2 the configuration is wrong.
 #[derive(Clone, Debug, clap::Args)]

@@ -14,16 +14,11 @@ use crate::control::Status;
 ///
 /// Of each backend: state, configured weight, share of new connections, live recorded flows, rates over the last second,
 /// whether the way to it is known, and why it is in its state. Below that every reason that packets were counted
-/// under, with its outcome.
-///
-/// Examples:
-///   xdp-lb status
-///   xdp-lb status --watch
-///   xdp-lb status --json | jq '.vips[].backends[] | {name, state, share}'
+/// under, with its outcome; then where the program is attached, and in which mode.
 ///
 /// Exit codes: 0 shown, 1 no agent answers, 2 wrong arguments or configuration.
 #[derive(Clone, Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct StatusArgs {
     /// Print JSON
     #[arg(long)]
@@ -36,6 +31,12 @@ pub(super) struct StatusArgs {
     #[command(flatten)]
     socket: SocketArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  xdp-lb status
+  xdp-lb status --watch
+  xdp-lb status --json | jq '.vips[].backends[] | {name, state, share}'";
 
 /// Moves the cursor home and clears from there on.
 const CLEAR: &str = "\x1b[H\x1b[J";
