@@ -302,7 +302,8 @@ impl FlowWord {
     }
 
     /// A flow that so far is a single packet, opened in `epoch`: written as if last seen long ago, so that it is
-    /// forgotten after [`UNANSWERED_SECONDS`] unless another packet refreshes it. A flood of SYNs fills no table.
+    /// forgotten after [`UNANSWERED_SECONDS`] unless another packet refreshes it. What a flood of SYNs fills is free
+    /// again a minute later, not after the whole idle time.
     #[inline(always)]
     pub const fn opened(tag: u32, backend: BackendId, settings: &Settings) -> Self {
         let lead = settings.idle_seconds.saturating_sub(UNANSWERED_SECONDS);

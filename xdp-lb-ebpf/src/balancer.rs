@@ -39,7 +39,7 @@ pub fn xdp_lb(context: XdpContext) -> u32 {
     }
 }
 
-/// Out of line, so that what is rare takes no registers from what is not.
+/// Off the straight path: what is rare takes no registers from what is not.
 #[inline(always)]
 fn handle_other(frame: &mut Frame) -> u32 {
     let verdict = balance_other(frame, &KernelTables);
