@@ -42,11 +42,11 @@ fn run<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCase
     runner().run(strategy, test).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// One bucket for recorded flows, and limits that a history can reach.
+/// Two buckets for recorded flows, and limits that a history can reach.
 fn small_agent() -> Agent {
     let limits = "flow_idle = \"10s\"\nflow_insert_limit = 10\nicmp_limit = 2";
     let mut agent = agent(&format!("{}\n{limits}", services::AGENT));
-    agent.flow_entries = 8;
+    agent.flow_entries = 16;
     agent
 }
 

@@ -322,11 +322,13 @@ impl FlowWord {
         epoch.wrapping_sub(self.epoch())
     }
 
-    /// Whether the place may be taken by another flow.
+    /// Whether the place may be taken by another flow. Idle times end below half of the 16 bits, so that a word which
+    /// another CPU has just written with the next second is not taken for one from long ago.
     #[inline(always)]
     pub const fn is_expired(self, settings: &Settings) -> bool {
         let limit = if self.is_closing() { settings.closing_seconds } else { settings.idle_seconds };
-        self.0 as u16 == 0 || self.age(settings.epoch as u16) as u32 > limit
+        let age = self.age(settings.epoch as u16) as i16;
+        self.0 as u16 == 0 || age > 0 && age as u32 > limit
     }
 }
 

@@ -373,3 +373,63 @@ fn parse_quoted<P: Packet>(packet: &P, offset: usize, layout: Layout, sender: Ad
         signal: Signal::About,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::packet::BufferPacket;
+
+    /// Ethernet, IP and a transport header of zeros but for lengths and protocol; plain, until somebody changes it.
+    fn plain(v4: bool, tcp: bool) -> Vec<u8> {
+        let mut frame = vec![0; 14 + if v4 { 20 } else { 40 } + if tcp { 20 } else { 8 }];
+        let protocol = if tcp { ip_protocol::TCP } else { ip_protocol::UDP };
+        if v4 {
+            frame[12..17].copy_from_slice(&[0x08, 0, 0x45, 0, 0]);
+            frame[17] = frame.len() as u8 - 14;
+            frame[23] = protocol;
+        } else {
+            frame[12..15].copy_from_slice(&[0x86, 0xdd, 0x60]);
+            frame[19] = frame.len() as u8 - 54;
+            frame[20] = protocol;
+            frame[38] = 0x20;
+        }
+        let l4 = if v4 { 34 } else { 54 };
+        if tcp {
+            frame[l4 + 12] = 0x50;
+        } else {
+            frame[l4 + 5] = 8;
+        }
+        frame
+    }
+
+    #[test]
+    fn plain_packets_are_plain() {
+        for (v4, tcp) in [(true, true), (true, false), (false, true), (false, false)] {
+            assert!(parse_plain(&BufferPacket::new(&mut plain(v4, tcp), 0)).is_some());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_short_way_gives_the_long_way_gives(
+            v4: bool,
+            tcp: bool,
+            changes in prop::collection::vec((12_usize..74, any::<u8>()), 0..5),
+            length in 0_usize..90,
+        ) {
+            let mut frame = plain(v4, tcp);
+            for (place, byte) in changes {
+                if let Some(old) = frame.get_mut(place) {
+                    *old = byte;
+                }
+            }
+            frame.resize(length, 0);
+            let packet = BufferPacket::new(&mut frame, 0);
+            if let Some((layout, flow)) = parse_plain(&packet) {
+                prop_assert_eq!(parse(&packet), Ok(Parsed { layout, content: Content::Flow(flow) }));
+            }
+        }
+    }
+}

@@ -190,7 +190,7 @@ fn track<'a, T: Tables>(
     {
         let backend = tables.backend(id).ok_or(Reason::NoTable)?;
         if backend.is_usable() {
-            refresh(place, word, id, epoch, flow.signal, tables);
+            refresh(place, word, id, settings, flow.signal, tables);
             return Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow: opens, unrecorded: false });
         }
     }
@@ -199,7 +199,7 @@ fn track<'a, T: Tables>(
     // With affinity every flow is recorded that can be: the others follow the table, and errors about them as well.
     let wanted = if new_flow || affinity { slot.current() } else { slot.base() };
     let wanted = wanted.ok_or(Reason::NoBackend)?;
-    let ours = if new_flow {
+    let ours = if opens {
         FlowWord::opened(tag, wanted, settings)
     } else {
         FlowWord::new(tag, wanted, epoch, matches!(flow.signal, Signal::Close))
@@ -252,19 +252,27 @@ fn insert<T: Tables>(
     false
 }
 
-/// Notes that a recorded flow was seen, at most once a second, and that it is closing. Losing a race means that
-/// another CPU noted the same, or that the agent freed an expired place: the next packet records it again.
+/// Notes that a recorded flow was seen, at most once a second, and that it is closing. A packet that opens the flow once
+/// more does not prolong it, but is the begin of another one where it was closing. Losing a race means that another
+/// CPU noted the same, or that the agent freed an expired place: the next packet records it again.
 #[inline(always)]
 fn refresh<T: Tables>(
     place: &T::Place,
     word: FlowWord,
     backend: BackendId,
-    epoch: u16,
+    settings: &Settings,
     signal: Signal,
     tables: &T,
 ) {
-    let closing = word.is_closing() || matches!(signal, Signal::Close);
-    if word.epoch() != epoch || closing != word.is_closing() {
-        tables.exchange(place, word.0, FlowWord::new(word.tag(), backend, epoch, closing).0);
+    let epoch = settings.epoch as u16;
+    let noted = match signal {
+        Signal::Open if word.is_closing() => FlowWord::opened(word.tag(), backend, settings),
+        // Nor does what others say of it.
+        Signal::Open | Signal::About => word,
+        Signal::Close => FlowWord::new(word.tag(), backend, epoch, true),
+        Signal::Continue => FlowWord::new(word.tag(), backend, epoch, word.is_closing()),
+    };
+    if noted != word {
+        tables.exchange(place, word.0, noted.0);
     }
 }
