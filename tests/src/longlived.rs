@@ -6,10 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::clock;
 use crate::netns::Handle;
 use crate::wait::wait_until;
 
@@ -41,6 +42,8 @@ pub struct Report {
     pub broken: Vec<String>,
     /// Answers from another server than the first, or to another line than the last.
     pub wrong: Vec<String>,
+    /// The longest that a connection sent nothing, which is up to the test bed: clients and servers that find no time.
+    pub longest_silence: Duration,
     /// Connections by server.
     pub servers: BTreeMap<String, usize>,
 }
@@ -90,6 +93,7 @@ impl LongLived {
             total.connections += report.connections;
             total.lines += report.lines;
             total.fewest = total.fewest.min(report.fewest);
+            total.longest_silence = total.longest_silence.max(report.longest_silence);
             total.broken.extend(report.broken);
             total.wrong.extend(report.wrong);
             for (name, count) in report.servers {
@@ -113,6 +117,8 @@ struct Connection {
     lines: BufReader<TcpStream>,
     server: Option<String>,
     sent: u64,
+    last_sent: Option<Instant>,
+    longest_silence: Duration,
     answered: u64,
 }
 
@@ -158,6 +164,8 @@ fn converse(
     }
     open.append(&mut ended);
     report.lines = open.iter().map(|connection| connection.answered).sum();
+    report.longest_silence =
+        open.iter().map(|connection| connection.longest_silence).max().unwrap_or_default();
     report.fewest = open.iter().map(|connection| connection.answered).min().unwrap_or(0);
     for name in open.into_iter().filter_map(|connection| connection.server) {
         *report.servers.entry(name).or_default() += 1;
@@ -172,11 +180,23 @@ impl Connection {
         stream.set_write_timeout(Some(TIMEOUT))?;
         stream.set_nodelay(true)?;
         let lines = BufReader::with_capacity(256, stream.try_clone()?);
-        Ok(Self { stream, lines, server: None, sent: 0, answered: 0 })
+        Ok(Self {
+            stream,
+            lines,
+            server: None,
+            sent: 0,
+            last_sent: None,
+            longest_silence: Duration::ZERO,
+            answered: 0,
+        })
     }
 
     fn ask(&mut self) -> std::io::Result<()> {
         self.sent += 1;
+        let now = clock::now();
+        if let Some(last) = self.last_sent.replace(now) {
+            self.longest_silence = self.longest_silence.max(now.duration_since(last));
+        }
         self.stream.write_all(format!("{}\n", self.sent).as_bytes())
     }
 
@@ -218,6 +238,7 @@ mod tests {
         assert_eq!((report.connections, &report.broken, &report.wrong), (50, &vec![], &vec![]));
         assert_eq!(report.servers, BTreeMap::from([("one".to_owned(), 50)]));
         assert!(report.fewest >= 6, "{report:?}");
+        assert!(report.longest_silence >= PAUSE, "{report:?}");
 
         let open = LongLived::open(netns.handle(), "[::1]:7".parse().unwrap(), 5).unwrap();
         drop(server);

@@ -166,7 +166,7 @@ fn a_backend_that_cannot_be_reached_is_told_and_its_packets_are_counted() {
             !["", "resolved", "not resolved yet"].contains(&backend.next_hop.as_str()),
             "{backend:?}"
         );
-        Ok((backend.next_hop, dropped(&status)))
+        Ok((backend.next_hop, dropped(&status, "no_next_hop")))
     };
     let (reason, before) =
         xdp_lb_tests::wait::wait_until_ok(Duration::from_secs(10), "status tells", told).unwrap();
@@ -176,7 +176,7 @@ fn a_backend_that_cannot_be_reached_is_told_and_its_packets_are_counted() {
         Ok(std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok())
     });
     assert!(!connected.unwrap());
-    let counted = || (dropped(&agent.status().ok()?) > before).then_some(());
+    let counted = || (dropped(&agent.status().ok()?, "no_next_hop") > before).then_some(());
     xdp_lb_tests::wait::wait_until(Duration::from_secs(5), "the dropped packets are counted", counted)
         .unwrap();
 }
@@ -208,12 +208,17 @@ fn a_backend_behind_a_gateway_gets_nothing_by_mac_rewriting() {
         .client
         .run_in(|| Ok(std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()));
     assert!(!connected.unwrap());
-    let counted = || (dropped(&agent.status().ok()?) > dropped(&before)).then_some(());
+    let no_backend = dropped(&before, "no_backend");
+    let counted = || (dropped(&agent.status().ok()?, "no_backend") > no_backend).then_some(());
     xdp_lb_tests::wait::wait_until(Duration::from_secs(5), "its packets end here", counted).unwrap();
     let passed = |status: &xdp_lb::control::Status| status.vips[0].traffic.packets;
     assert_eq!(passed(&agent.status().unwrap()), passed(&before), "none is sent around");
 }
 
-fn dropped(status: &xdp_lb::control::Status) -> u64 {
-    status.reasons.iter().filter(|reason| reason.outcome == "drop").map(|reason| reason.packets).sum()
+fn dropped(status: &xdp_lb::control::Status, name: &str) -> u64 {
+    let of_name = status.reasons.iter().find(|reason| reason.name == name);
+    of_name.map_or(0, |reason| {
+        assert_eq!(reason.outcome, "drop", "{reason:?}");
+        reason.packets
+    })
 }

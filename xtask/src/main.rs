@@ -27,8 +27,8 @@ struct Arguments {
 enum Command {
     /// Install what building and testing need: an eBPF toolchain, and tools for the test bed.
     ///
-    /// Two toolchains will do, and the first that is complete is used: rustup's nightly with the rust-src component,
-    /// or Debian's rustc-web with its prebuilt core; both with bpf-linker. Set XDP_LB_EBPF_TOOLCHAIN to `rustup` or
+    /// Two toolchains will do, and the first that is complete is used: Debian's rustc-web with its prebuilt core, or
+    /// rustup's nightly with the rust-src component; both with bpf-linker. Set XDP_LB_EBPF_TOOLCHAIN to `rustup` or
     /// `debian` to insist on one. Packages are installed as root, through sudo where you are not.
     Setup {
         /// Only say what is there and what is missing; exit 1 if something is.

@@ -21,8 +21,10 @@ pub enum Way {
 }
 
 impl Way {
-    /// In the order they are tried.
-    pub const ALL: [Self; 2] = [Self::Rustup, Self::Debian];
+    /// In the order of preference where both are complete. There is one bpf-linker for both, and it reads bitcode of
+    /// its own LLVM and of older ones only: one that was built with Debian's LLVM may not read what a nightly of today
+    /// writes, while one that was built with nightly's reads what Debian's compiler writes.
+    pub const ALL: [Self; 2] = [Self::Debian, Self::Rustup];
 
     /// As `XDP_LB_EBPF_TOOLCHAIN` spells it.
     pub const fn name(self) -> &'static str {
@@ -310,11 +312,11 @@ mod tests {
     fn the_first_complete_way_is_taken_unless_another_is_wanted() {
         let both = machine(&[RUSTUP, BPF_LINKER], &[&NIGHTLY, &DEBIAN, &LINKER], &[SOURCE, CORE]);
         let way = |machine: &Fake, wanted| detect(machine, wanted).map(|toolchain| toolchain.way).ok();
-        assert_eq!(way(&both, None), Some(Way::Rustup));
-        assert_eq!(way(&both, Some(Way::Debian)), Some(Way::Debian));
-        let debian = machine(&[RUSTUP, BPF_LINKER], &[&NIGHTLY, &DEBIAN, &LINKER], &[CORE]);
-        assert_eq!(way(&debian, None), Some(Way::Debian));
-        assert_eq!(way(&debian, Some(Way::Rustup)), None);
+        assert_eq!(way(&both, None), Some(Way::Debian));
+        assert_eq!(way(&both, Some(Way::Rustup)), Some(Way::Rustup));
+        let rustup = machine(&[RUSTUP, BPF_LINKER], &[&NIGHTLY, &DEBIAN, &LINKER], &[SOURCE]);
+        assert_eq!(way(&rustup, None), Some(Way::Rustup));
+        assert_eq!(way(&rustup, Some(Way::Debian)), None);
     }
 
     #[test]
@@ -323,8 +325,8 @@ mod tests {
         let error = detect(&bare, None).unwrap_err().to_string();
         assert_eq!(
             error,
-            "no toolchain to build the eBPF programs: run `cargo xtask setup`; the rustup way lacks the rust-src \
-             component of nightly; the debian way lacks /usr/bin/rustc (package rustc-web)"
+            "no toolchain to build the eBPF programs: run `cargo xtask setup`; the debian way lacks \
+             /usr/bin/rustc (package rustc-web); the rustup way lacks the rust-src component of nightly"
         );
         let error = detect(&bare, Some(Way::Rustup)).unwrap_err().to_string();
         assert!(!error.contains("debian"), "only the wanted way is spoken of: {error}");

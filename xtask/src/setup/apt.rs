@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use xtask::machine::{Machine as _, ThisMachine, is_root};
 
 /// The whole of Debian's way to an eBPF toolchain.
-pub(super) const TOOLCHAIN: [&str; 7] = [
+pub(super) const TOOLCHAIN: [&str; 8] = [
     "rustc-web",
     "libstd-rust-web-dev-bpf",
+    "g++",
     "llvm-22-dev",
     "libpolly-22-dev",
     "libzstd-dev",
@@ -19,8 +20,8 @@ pub(super) const TOOLCHAIN: [&str; 7] = [
 
 /// Installs packages without starting the services in them: nginx is here as a test server, not as one of the
 /// machine's. `policy-rc.d` is Debian's own switch for that. An administrator's stays as it is; ours is removed at the
-/// end in any case, and means nothing any more should it outlive this script. `$1` says whether lists are fetched;
-/// the rest are packages.
+/// end in any case, and means nothing any more should it outlive this script. A new machine's own upgrades may hold
+/// apt's locks for minutes: they are waited for. `$1` says whether lists are fetched; the rest are packages.
 const SCRIPT: &str = r#"
 set -eu
 lists=$1; shift
@@ -33,8 +34,8 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
-if [ "$lists" = fetch ]; then apt-get -qq update; fi
-apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"
+if [ "$lists" = fetch ]; then apt-get -qq -o DPkg::Lock::Timeout=300 update; fi
+apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"
 if [ "$had_nginx" = no ] && [ -e /usr/sbin/nginx ] && [ -d /run/systemd/system ]; then
     systemctl --quiet disable nginx.service
     echo "setup: nginx.service is installed but neither started nor enabled; the tests start an nginx of their own"
@@ -53,9 +54,10 @@ pub(super) fn install(packages: &[&str], purpose: &str) -> Result<()> {
     }
     println!("setup: installing {purpose}: {}", packages.join(" "));
     let mut command = root_shell().with_context(|| format!("to install {}", packages.join(" ")))?;
-    let lists = if LISTS_FETCHED.swap(true, Ordering::Relaxed) { "keep" } else { "fetch" };
+    let lists = if LISTS_FETCHED.load(Ordering::Relaxed) { "keep" } else { "fetch" };
     let status = command.args(["-c", SCRIPT, "setup", lists]).args(packages).status().context("start sh")?;
     ensure!(status.success(), "apt-get could not install {} ({status})", packages.join(" "));
+    LISTS_FETCHED.store(true, Ordering::Relaxed);
     Ok(())
 }
 

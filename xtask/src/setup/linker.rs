@@ -30,6 +30,9 @@ pub(super) fn install(llvm: &str) -> Result<()> {
     let llvm_package = format!("llvm-{llvm}-dev");
     let polly_package = format!("libpolly-{llvm}-dev");
     let needs = [
+        // It links to LLVM's C++ library, and so to libstdc++.
+        (PathBuf::from("/usr/bin/cc"), "gcc"),
+        (PathBuf::from("/usr/bin/c++"), "g++"),
         (prefix(llvm).join("bin/llvm-config"), llvm_package.as_str()),
         (prefix(llvm).join("lib/libPolly.a"), polly_package.as_str()),
         (PathBuf::from("/usr/include/zstd.h"), "libzstd-dev"),
@@ -38,7 +41,7 @@ pub(super) fn install(llvm: &str) -> Result<()> {
     ];
     let packages: Vec<_> =
         needs.iter().filter(|(file, _)| !file.exists()).map(|(_, package)| *package).collect();
-    if let Err(error) = apt::install(&packages, "the LLVM that bpf-linker links to") {
+    if let Err(error) = apt::install(&packages, "what bpf-linker is built with") {
         return prebuilt(&error);
     }
     println!("setup: building bpf-linker {VERSION} with LLVM {llvm}, which takes a minute or two");

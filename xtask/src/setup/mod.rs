@@ -30,7 +30,7 @@ pub(crate) fn toolchain() -> Result<Toolchain> {
             eprintln!("setup: the {} way did not work out: {error:#}", attempt.way.name());
             continue;
         }
-        if let Ok(toolchain) = ebpf::detect(&ThisMachine, wanted) {
+        if let Ok(toolchain) = ebpf::detect(&ThisMachine, Some(attempt.way)) {
             return Ok(toolchain);
         }
     }
@@ -51,17 +51,22 @@ struct Attempt {
 }
 
 /// What to try, in order: the way that lacks less, a nightly that is there before Debian's packages, and those before
-/// a nightly that is not there yet.
+/// a nightly that is not there yet. Debian's goes first where it lacks the linker alone: whichever way brings that
+/// completes Debian's too, which is then the one built with, and so the one to bring the linker for.
 fn plan(error: &NoToolchain) -> Vec<Attempt> {
     let lacks = |missing| error.survey.rustup.as_ref().is_err_and(|all| all.contains(&missing));
     let count = |way| error.survey.of(way).as_ref().err().map_or(0, Vec::len);
+    let only_linker = |way| {
+        let is_linker = |missing: &Missing| matches!(missing, Missing::Linker | Missing::BrokenLinker(_));
+        error.survey.of(way).as_ref().is_err_and(|all| all.iter().all(is_linker))
+    };
     let rustup = |add_nightly| Attempt { way: Way::Rustup, add_nightly };
     let debian = Attempt { way: Way::Debian, add_nightly: false };
     let attempts = if lacks(Missing::Rustup) {
         vec![debian]
     } else if lacks(Missing::Nightly) {
         vec![debian, rustup(true)]
-    } else if count(Way::Debian) < count(Way::Rustup) {
+    } else if count(Way::Debian) < count(Way::Rustup) || only_linker(Way::Debian) {
         vec![debian, rustup(false)]
     } else {
         vec![rustup(false), debian]
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_nearest_is_tried_first() {
-        let rows: [(&str, NoToolchain, Plan); 6] = [
+        let rows: [(&str, NoToolchain, Plan); 7] = [
             ("no rustup", without(&[Missing::Rustup], &[Missing::Rustc], None), &[(Way::Debian, false)]),
             (
                 "stable only",
@@ -166,6 +171,11 @@ mod tests {
                 "only the linker",
                 without(&[Missing::Linker], &[Missing::Core, Missing::Linker], None),
                 &[(Way::Rustup, false), (Way::Debian, false)],
+            ),
+            (
+                "only the linker, of both",
+                without(&[Missing::Linker], &[Missing::Linker], None),
+                &[(Way::Debian, false), (Way::Rustup, false)],
             ),
             (
                 "only the linker, of Debian's way",
