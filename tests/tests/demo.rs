@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context;
 use rustix::process::Signal;
 use xdp_lb_tests::process::Process;
 use xdp_lb_tests::require_root;
@@ -55,8 +56,7 @@ fn start(scratch: &Scratch) -> Process {
 }
 
 fn ended(demo: &mut Process) -> ExitStatus {
-    wait_until(STORY, "the demo ends", || demo.ended())
-        .unwrap_or_else(|error| panic!("{error}: {}", demo.tail()))
+    wait_until(STORY, "the demo ends", || demo.ended()).with_context(|| demo.tail()).unwrap()
 }
 
 /// Namespaces, folders and processes of the demo that is or was process `pid`.

@@ -88,9 +88,7 @@ fn dies_and_returns(vip: SocketAddr, forward: &'static str, death: Death) {
 }
 
 fn health(text: &str) -> Health {
-    Config::from_toml(text, Path::new("lb.toml")).unwrap_or_else(|errors| panic!("{errors}")).vips[0]
-        .health
-        .clone()
+    Config::from_toml(text, Path::new("lb.toml")).unwrap().vips[0].health.clone()
 }
 
 impl Death {

@@ -2,12 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
+use aya::maps::{Array, Map, MapData};
 use rustix::thread::CapabilitySet;
+use xdp_lb_common::maps::{Settings, names};
 use xdp_lb_tests::agent::{Agent, has_xdp};
 use xdp_lb_tests::decap::Decap;
 use xdp_lb_tests::lbconfig::LbConfig;
 use xdp_lb_tests::topology::{BALANCER, Options, Topology, VIPS_V4};
+use xdp_lb_tests::wait::wait_until;
 use xdp_lb_tests::{ip, require_root, scene};
 
 const ONE_BACKEND: Options = Options { backends: 1, routed: false, client_mtu: 1500, lan_mtu: 1500 };
@@ -103,15 +108,57 @@ fn a_second_agent_does_not_disturb_the_first() {
 }
 
 #[test]
-fn a_program_that_ip_attached_is_taken_off_by_ip() {
+fn a_start_that_fails_late_leaves_the_settings_as_they_were() {
     require_root!();
     let topology = Topology::new(ONE_BACKEND).unwrap();
-    let agent = Agent::new(&topology.balancer).unwrap();
+    let mut agent = Agent::start(&topology.balancer, &config(&topology)).unwrap();
+    agent.kill().unwrap();
+    let before = settings(&agent);
+    let pin = pinned_program(&agent);
+    let taken = [
+        "link add name other type veth peer name other-peer".to_owned(),
+        format!("link set dev other xdpgeneric pinned {}", pin.display()),
+    ];
+    ip::batch(Some(topology.balancer.name()), &taken).unwrap();
+
+    let changed = "interfaces = [\"eth0\", \"other\"]\nicmp_limit = 7\nflow_idle = \"10m\"";
+    let text = agent.text_of(&config(&topology)).replace("interfaces = [\"eth0\"]", changed);
+    let said = refused(&agent, &text, 1);
+    assert!(said.contains("pass_floor"), "{said}");
+    assert_eq!(settings(&agent), before);
+
+    ip::batch(Some(topology.balancer.name()), &["link set dev other xdpgeneric off".to_owned()]).unwrap();
+    agent.launch_text(&text.replace("\"native\"", "\"auto\""), &[]).unwrap();
+    wait_until(Duration::from_secs(10), "the agent writes its settings", || {
+        (settings(&agent) == (7, 600)).then_some(())
+    })
+    .unwrap();
+}
+
+/// Limit of ICMP errors and seconds that a flow may be silent, in the kernel.
+fn settings(agent: &Agent<'_>) -> (u32, u32) {
+    let map = Map::Array(MapData::from_pin(agent.pins().join(names::SETTINGS)).unwrap());
+    let settings: Array<_, Settings> = map.try_into().unwrap();
+    let settings = settings.get(&0, 0).unwrap();
+    (settings.icmp_limit, settings.idle_seconds)
+}
+
+/// A program of somebody else's, pinned beside the agent's folder: `pass_floor`.
+fn pinned_program(agent: &Agent<'_>) -> PathBuf {
     let pin = agent.pins().with_file_name("pass");
     let mut ebpf = aya::Ebpf::load(xdp_lb::datapath::object::BENCH).unwrap();
     let program: &mut aya::programs::Xdp = ebpf.program_mut("pass_floor").unwrap().try_into().unwrap();
     program.load().unwrap();
     program.pin(&pin).unwrap();
+    pin
+}
+
+#[test]
+fn a_program_that_ip_attached_is_taken_off_by_ip() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let agent = Agent::new(&topology.balancer).unwrap();
+    let pin = pinned_program(&agent);
     let netns = topology.balancer.name();
     for (mode, mend) in [("xdpdrv", "xdp"), ("xdpgeneric", "xdpgeneric")] {
         ip::batch(Some(netns), &[format!("link set dev eth0 {mode} pinned {}", pin.display())]).unwrap();

@@ -100,16 +100,25 @@ pub struct Kernel {
 
 impl Kernel {
     /// Loads the program and puts it on the configured interfaces; adopts what an earlier agent left in the pins.
-    /// Where that fails, everything is as it was.
+    ///
+    /// Where that fails, nothing is left that was not there, and what an earlier agent left goes on by its own tables
+    /// and settings. It may be that it goes on with this program: on interfaces that came before the one that failed.
     pub fn attach(agent: &Agent) -> Result<(Self, Option<Adopted>), AttachError> {
         system::check()?;
         let interfaces =
             agent.interfaces.iter().map(|name| Interface::find(name)).collect::<Result<Vec<_>, _>>()?;
         let pins = Pins::take(&agent.pin_dir, maps::PINNED)?;
         let start = || {
-            let (mut kernel, adopted) = Self::load(agent, Some(pins.folder()))?;
+            let (mut kernel, adopted) = Self::open(agent, Some(pins.folder()))?;
+            // No packet is handled without settings; and those in force stay until nothing can fail any more.
+            if adopted.is_none() {
+                kernel.write_settings(agent);
+            }
             kernel.ports = Ports::attach(kernel.program()?, interfaces, agent.xdp_mode, &pins)?;
             kernel.ports.clear_others(&pins)?;
+            if adopted.is_some() {
+                kernel.write_settings(agent);
+            }
             Ok((kernel, adopted))
         };
         match start() {
@@ -123,6 +132,13 @@ impl Kernel {
 
     /// Loads the program and its maps without attaching it, pinned in `pins` where given.
     pub fn load(agent: &Agent, pins: Option<&Path>) -> Result<(Self, Option<Adopted>), AttachError> {
+        let (kernel, adopted) = Self::open(agent, pins)?;
+        kernel.write_settings(agent);
+        Ok((kernel, adopted))
+    }
+
+    /// The same with the settings left as they are: none in new maps, an earlier agent's in those it left.
+    fn open(agent: &Agent, pins: Option<&Path>) -> Result<(Self, Option<Adopted>), AttachError> {
         let (mut ebpf, maps) = maps::load(object::BALANCER, agent, pins)?;
         xdp(&mut ebpf)?.load()?;
         let earlier = maps.settings();
@@ -142,7 +158,6 @@ impl Kernel {
             sweeper: Sweeper::default(),
             pins: None,
         };
-        kernel.write_settings(agent, &earlier);
         if let Some(adopted) = &adopted {
             kernel.vips = adopted.vips.iter().map(|vip| (vip.vip, vip.clone())).collect();
             kernel.backends = adopted.backends.iter().map(|record| (record.backend, record.vip)).collect();
@@ -174,7 +189,8 @@ impl Kernel {
         self.ports.describe()
     }
 
-    fn write_settings(&self, agent: &Agent, earlier: &Settings) {
+    fn write_settings(&self, agent: &Agent) {
+        let earlier = self.maps.settings();
         let fresh = earlier.layout != LAYOUT_VERSION;
         let directory = DirectoryWord::new(0, self.maps.log2_positions, 0, false).0;
         let settings = Settings {

@@ -1,4 +1,5 @@
-//! The kernel's counters, summed over CPUs, and over those that are gone so that no total ever falls.
+//! The kernel's counters, summed over CPUs, and over backends that are gone. As long as an agent lives no total falls; at
+//! its end those of VIPs lose what passed to backends that went in its time, while the totals by reason keep it.
 
 use std::collections::BTreeMap;
 
