@@ -1,0 +1,395 @@
+//! The agent and its machine in virtual time: control decides, its orders fill the tables, clients send meanwhile.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use xdp_lb::agent::MOST_AGEING;
+use xdp_lb::control::{Command, Control, Event, NextHop};
+use xdp_lb::datapath::Datapath;
+use xdp_lb_common::ids::BackendId;
+use xdp_lb_tests::packet::BALANCER_MAC;
+use xdp_lb_tests::world::INGRESS;
+
+use crate::Holds;
+use crate::adopt::adopt;
+use crate::balancer::{Balancer, Ends};
+use crate::client::Kind;
+use crate::clients::Clients;
+use crate::history::{Edit, Ending, History, Step};
+use crate::plan::{self, FALL, IDLE, LONG_DRAIN, Plan, SERVERS, ServerPlan, VIPS};
+use crate::rng::Rng;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Seconds after which a closed connection's record is gone.
+const CLOSING: u64 = 60;
+
+pub(crate) struct Scene {
+    pub(crate) balancer: Balancer,
+    clients: Clients,
+    /// `None` while no agent runs.
+    control: Option<Control>,
+    plan: Plan,
+    /// The configuration in force, at moments when all that was ordered is carried out.
+    in_force: Option<Plan>,
+    healthy: [bool; SERVERS as usize + 1],
+    /// Failures in a row that this agent was told of.
+    failures: BTreeMap<BackendId, u32>,
+    /// Checks to be answered the next second.
+    late: Vec<(BackendId, bool)>,
+    kill: Option<Kill>,
+    /// When the next agent is started.
+    start_at: u64,
+    second: u64,
+    /// Up to when the data path's clock was advanced.
+    epoch: u64,
+    sweep_parts: u32,
+    room: u32,
+    /// Whether connections are opened between two commands.
+    opens_between: bool,
+    /// Whether no connection is opened any more.
+    is_ending: bool,
+    rng: Rng,
+}
+
+/// Death after so many commands.
+#[derive(Clone, Copy, Debug)]
+struct Kill {
+    after: u8,
+    dead: u8,
+    again: u8,
+}
+
+impl Scene {
+    pub(crate) fn new(history: &History) -> Holds<Self> {
+        let mut scene = Self {
+            balancer: Balancer::new(history),
+            clients: Clients::default(),
+            control: None,
+            plan: Plan::new(),
+            in_force: None,
+            healthy: [true; SERVERS as usize + 1],
+            failures: BTreeMap::new(),
+            late: Vec::new(),
+            kill: None,
+            start_at: 0,
+            second: 0,
+            epoch: 0,
+            sweep_parts: history.sweep_parts,
+            room: history.max_backends,
+            opens_between: true,
+            is_ending: false,
+            rng: Rng(history.seed),
+        };
+        for vip in &VIPS {
+            for number in 1..=SERVERS {
+                scene.balancer.tables.set_route(plan::address(vip, number), Some(hop(number)));
+            }
+        }
+        let (control, commands) = Control::new(scene.config(), None, history.seed, scene.now());
+        scene.begin(control, commands)?;
+        scene.wait(3)?;
+        Ok(scene)
+    }
+
+    /// In which second something does not hold.
+    pub(crate) fn second(&self) -> u64 {
+        self.second
+    }
+
+    fn now(&self) -> Instant {
+        static START: OnceLock<Instant> = OnceLock::new();
+        *START.get_or_init(xdp_lb_tests::clock::now) + Duration::from_secs(self.second)
+    }
+
+    fn config(&self) -> xdp_lb::config::Config {
+        self.plan.config(self.room)
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) -> Holds {
+        let Self { balancer, clients, in_force, rng, second, .. } = self;
+        let plan = in_force.as_ref();
+        match *step {
+            Step::Reload(ref edits) => {
+                edits.iter().for_each(|edit| self.edit(edit));
+                self.tell(Event::Configured(Box::new(self.config())))
+            }
+            Step::Healthy(server, on) => {
+                self.healthy[usize::from(server)] = on;
+                Ok(())
+            }
+            Step::Open(vip, count) => {
+                (0..count).try_for_each(|_| clients.open(vip, plan, balancer, *second, rng))
+            }
+            Step::Reopen(count) => (0..count).try_for_each(|_| clients.reopen(plan, balancer, *second, rng)),
+            Step::Close(how, percent) => clients.close(how, percent, balancer, *second, rng),
+            Step::Flood(vip, count) => clients.noise(vip, Kind::Syn, count, plan, balancer),
+            Step::Stray(vip, count) => clients.noise(vip, Kind::More, count, plan, balancer),
+            Step::Wait(seconds) => self.wait(seconds.into()),
+            Step::Stall(seconds) => {
+                (0..seconds).try_for_each(|_| self.second_without_agent())?;
+                self.wait(1)
+            }
+            Step::Kill { after, dead, again } => {
+                if self.control.is_some() {
+                    self.kill = Some(Kill { after, dead, again });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn edit(&mut self, edit: &Edit) {
+        match *edit {
+            Edit::Weight(vip, number, weight) => {
+                self.plan.0[vip].servers.entry(number).and_modify(|server| server.weight = weight);
+            }
+            Edit::Drain(vip, number, drain) => {
+                self.plan.0[vip].servers.entry(number).and_modify(|server| server.drain = drain);
+            }
+            Edit::Server(vip, number, true) => {
+                self.plan.0[vip].servers.entry(number).or_insert(ServerPlan::NEW);
+            }
+            Edit::Server(vip, number, false) => {
+                self.plan.0[vip].servers.remove(&number);
+            }
+            Edit::Vip(vip, present) => self.plan.0[vip].present = present,
+            Edit::DrainTime(vip, seconds) => self.plan.0[vip].drain = seconds,
+            Edit::Checks(vip, checked) => self.plan.0[vip].checked = checked,
+        }
+    }
+
+    /// Seconds pass, and the agent does what it does every second (see `Agent::every_second`).
+    fn wait(&mut self, seconds: u64) -> Holds {
+        for _ in 0..seconds {
+            self.second_without_agent()?;
+            if self.control.is_none() && self.second >= self.start_at {
+                self.start()?;
+            }
+            for (backend, ok) in std::mem::take(&mut self.late) {
+                self.answer(backend, ok)?;
+            }
+            while self.control.as_ref().and_then(Control::next_deadline).is_some_and(|at| at <= self.now()) {
+                self.tell(Event::Tick)?;
+            }
+            if self.control.is_none() {
+                continue;
+            }
+            let (elapsed, now) = (self.second - self.epoch, self.now());
+            self.epoch = self.second;
+            let tables = &mut self.balancer.tables;
+            tables.advance_epoch((SECOND * elapsed as u32).min(MOST_AGEING));
+            let swept = tables.sweep(self.sweep_parts, now);
+            let counters = tables.counters().map_err(|error| error.to_string())?;
+            // A SYN that cannot be recorded between the reading of the counters and the settling that they allow would
+            // go where the slot no longer leads: microseconds, against which nothing is done.
+            self.opens_between = false;
+            self.tell(Event::Counted(counters))?;
+            self.opens_between = !self.is_ending;
+            if let Some(sweep) = swept {
+                self.tell(Event::Swept(sweep))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn second_without_agent(&mut self) -> Holds {
+        self.second += 1;
+        self.balancer.tables.advance_kernel_clock(SECOND);
+        self.clients.second(&mut self.balancer, self.second, &mut self.rng)
+    }
+
+    /// A new agent takes over what the last one left.
+    fn start(&mut self) -> Holds {
+        let now = self.now();
+        self.epoch = self.second;
+        let adopted = adopt(&mut self.balancer.tables, now);
+        let (control, commands) = Control::new(self.config(), Some(adopted), self.rng.next(), now);
+        self.begin(control, commands)
+    }
+
+    fn begin(&mut self, control: Control, commands: Vec<Command>) -> Holds {
+        self.control = Some(control);
+        self.failures.clear();
+        self.in_force = None;
+        let mut events = VecDeque::new();
+        self.obey(commands, true, &mut events)?;
+        self.tell_all(events)
+    }
+
+    fn answer(&mut self, backend: BackendId, ok: bool) -> Holds {
+        let outcome = if ok { Ok(()) } else { Err("connection refused".into()) };
+        self.tell(Event::Probed { backend, outcome })
+    }
+
+    fn tell(&mut self, event: Event) -> Holds {
+        self.tell_all(VecDeque::from([event]))
+    }
+
+    fn tell_all(&mut self, mut events: VecDeque<Event>) -> Holds {
+        while let Some(event) = events.pop_front() {
+            let now = self.now();
+            let Some(control) = &mut self.control else { return Ok(()) };
+            if let Event::Probed { backend, outcome } = &event {
+                let failures = self.failures.entry(*backend).or_default();
+                *failures = if outcome.is_ok() { 0 } else { *failures + 1 };
+            }
+            let is_file = matches!(event, Event::Configured(_));
+            let commands = control.handle(event, now);
+            self.obey(commands, is_file, &mut events)?;
+        }
+        Ok(())
+    }
+
+    /// Carries out commands, unless the agent dies over them; what they ask for is answered by `events`.
+    fn obey(&mut self, commands: Vec<Command>, is_file: bool, events: &mut VecDeque<Event>) -> Holds {
+        let in_force = if is_file { Some(self.plan.clone()) } else { self.in_force.clone() };
+        let mut writes = false;
+        for command in commands {
+            match command {
+                Command::Probe { backend, address, .. } => {
+                    let ok = self.healthy[usize::from(plan::number(address))];
+                    if self.rng.one_in(4) {
+                        self.late.push((backend, ok));
+                    } else {
+                        let outcome = if ok { Ok(()) } else { Err("connection refused".into()) };
+                        events.push_back(Event::Probed { backend, outcome });
+                    }
+                }
+                Command::WatchNextHop(address) => {
+                    events.push_back(Event::NextHop { address, hop: Ok(hop(plan::number(address))) });
+                }
+                Command::UnwatchNextHop(_) | Command::Announce(_) => {}
+                command => {
+                    writes = true;
+                    self.in_force = None;
+                    if self.dies() {
+                        return if self.start_at <= self.second { self.start() } else { Ok(()) };
+                    }
+                    self.carry_out(&command).map_err(|broken| format!("{broken}\nafter {command:?}"))?;
+                }
+            }
+        }
+        self.in_force = in_force;
+        if writes { self.balancer.check() } else { Ok(()) }
+    }
+
+    /// Whether the agent dies before its next command.
+    fn dies(&mut self) -> bool {
+        let Some(kill) = &mut self.kill else { return false };
+        if kill.after > 0 {
+            kill.after -= 1;
+            return false;
+        }
+        let Kill { dead, again, .. } = *kill;
+        self.kill = again.checked_sub(1).map(|after| Kill { after, dead: 0, again: 0 });
+        self.control = None;
+        self.late.clear();
+        self.start_at = self.second + u64::from(dead);
+        true
+    }
+
+    /// One command; then somebody sends, for packets do not wait for the next.
+    fn carry_out(&mut self, command: &Command) -> Holds {
+        match self.balancer.carry_out(command)? {
+            Ends::Nobody => {}
+            Ends::OfGoneVips => {
+                let balancer = &self.balancer;
+                self.clients.live.retain(|connection| balancer.vip(connection.client.vip).is_some());
+            }
+            Ends::OfServer(vip, server) => self.server_went_down(vip, server)?,
+        }
+        let Self { balancer, clients, rng, second, .. } = self;
+        clients.some(balancer, *second, rng)?;
+        if self.opens_between && rng.one_in(4) {
+            clients.open(rng.below(VIPS.len()), None, balancer, *second, rng)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn server_went_down(&mut self, vip: usize, server: u8) -> Holds {
+        let address = plan::address(&VIPS[vip], server);
+        let vip_id = self.balancer.vip(vip).map(|vip| vip.vip);
+        let records = &self.balancer.records;
+        let found = records.values().find(|record| Some(record.vip) == vip_id && record.address == address);
+        let Some(id) = found.map(|record| record.backend) else { return Ok(()) };
+        if self.failures.get(&id).is_some_and(|failures| *failures >= FALL) {
+            self.balancer.hard_down.insert(id);
+            self.clients.live.retain(|connection| !connection.is_at(vip, server));
+            return Ok(());
+        }
+        let left = self.clients.live.iter().filter(|c| c.is_at(vip, server) && c.is_held).count();
+        self.clients.live.retain(|connection| !connection.is_at(vip, server));
+        match left {
+            0 => Ok(()),
+            _ => Err(format!("{}: server {server} is given up with {left} live connections", VIPS[vip].name)),
+        }
+    }
+
+    /// Everything comes to rest: then nothing is left of what happened.
+    pub(crate) fn finish(&mut self) -> Holds {
+        self.healthy.fill(true);
+        self.kill = None;
+        self.start_at = self.second;
+        (self.is_ending, self.opens_between) = (true, false);
+        self.wait(LONG_DRAIN + 4)?;
+        while !self.clients.live.is_empty() {
+            self.clients.close(Ending::Fin, 100, &mut self.balancer, self.second, &mut self.rng)?;
+            self.wait(1)?;
+        }
+        self.wait(CLOSING.max(IDLE) + LONG_DRAIN + 5 * u64::from(self.sweep_parts))?;
+        self.balancer.is_at_rest()?;
+        if self.plan.backends() > self.room as usize {
+            return Ok(());
+        }
+        let known = self.balancer.records.len();
+        if known != self.plan.backends() {
+            return Err(format!("{known} backends are left of {}", self.plan.backends()));
+        }
+        let fresh = self.fresh_tables()?;
+        for (vip, service) in VIPS.iter().enumerate() {
+            let (found, fresh) = (self.balancer.table(vip), fresh.table(vip));
+            if let Some(slot) = (0..fresh.len()).find(|&slot| found.get(slot) != fresh.get(slot)) {
+                let (found, fresh) = (found.get(slot), fresh[slot]);
+                return Err(format!("{}: slot {slot} leads to {found:?}, afresh to {fresh:?}", service.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables of an agent that has seen nothing but the last configuration.
+    fn fresh_tables(&self) -> Holds<Balancer> {
+        let history = History {
+            seed: 0,
+            flow_entries: 8,
+            insert_limit: 0,
+            sweep_parts: 1,
+            max_backends: self.room,
+            steps: Vec::new(),
+        };
+        let mut fresh = Balancer::new(&history);
+        let now = self.now();
+        let (mut control, commands) = Control::new(self.config(), None, 0, now);
+        let mut commands = VecDeque::from(commands);
+        for second in 0..3 {
+            let now = now + SECOND * second;
+            commands.extend(control.handle(Event::Tick, now));
+            while let Some(command) = commands.pop_front() {
+                if let Command::Probe { backend, .. } = command {
+                    commands.extend(control.handle(Event::Probed { backend, outcome: Ok(()) }, now));
+                } else {
+                    fresh.carry_out(&command)?;
+                }
+            }
+        }
+        Ok(fresh)
+    }
+}
+
+/// The way to a server.
+fn hop(number: u8) -> NextHop {
+    let destination_mac = [0x02, 0, 0, 0, 0xbe, number];
+    NextHop { egress: INGRESS, source_mac: BALANCER_MAC, destination_mac, mtu: 1500 }
+}
