@@ -46,7 +46,7 @@ pub(crate) enum Ends {
     /// Those of VIPs that are no longer in the directory.
     OfGoneVips,
     /// Those of this server behind this VIP, if it is hard down; else there must be none.
-    OfServer(usize, u8),
+    OfServer(usize, u8, BackendId),
 }
 
 impl Balancer {
@@ -149,7 +149,9 @@ impl Balancer {
         let goes_down = record.down && old.is_some_and(|old| !old.down);
         let vip = self.directory.iter().find(|vip| vip.vip == record.vip);
         Ok(match vip {
-            Some(vip) if goes_down => Ends::OfServer(index(vip), plan::number(record.address)),
+            Some(vip) if goes_down => {
+                Ends::OfServer(index(vip), plan::number(record.address), record.backend)
+            }
             _ => Ends::Nobody,
         })
     }

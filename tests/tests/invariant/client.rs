@@ -96,10 +96,3 @@ pub(crate) struct Connection {
     /// When it sent last.
     pub(crate) sent: u64,
 }
-
-impl Connection {
-    /// Whether its packets go to a server behind a VIP.
-    pub(crate) fn is_at(&self, vip: usize, server: u8) -> bool {
-        self.client.vip == vip && self.server == server
-    }
-}

@@ -15,7 +15,7 @@ const MOST_SILENCE: u64 = 5;
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     pub(crate) live: Vec<Connection>,
-    /// Those whose last packet was a FIN or RST.
+    /// Those that are over: by FIN or RST, or because their server went down.
     closed: Vec<Client>,
     next: u32,
 }
@@ -165,6 +165,17 @@ impl Clients {
         Ok(())
     }
 
+    /// The connections of a server behind a VIP are lost. How many there were.
+    pub(crate) fn lose(&mut self, vip: usize, server: u8) -> usize {
+        let is_there =
+            |connection: &mut Connection| connection.client.vip == vip && connection.server == server;
+        let lost: Vec<Connection> = self.live.extract_if(.., is_there).collect();
+        let held = lost.iter().filter(|connection| connection.is_held).count();
+        self.closed
+            .extend(lost.into_iter().map(|connection| connection.client).filter(|_| !VIPS[vip].is_udp));
+        held
+    }
+
     /// So many percent of the connections end.
     pub(crate) fn close(
         &mut self,
@@ -183,6 +194,9 @@ impl Clients {
             if how == Ending::Half {
                 self.live[index].state = State::HalfClosed;
                 continue;
+            }
+            if how == Ending::Fin {
+                self.send(index, Kind::More, balancer, now)?; // acknowledges the server's FIN
             }
             let client = self.live.swap_remove(index).client;
             if !VIPS[client.vip].is_udp {

@@ -79,16 +79,31 @@ pub(crate) fn histories(length: usize) -> impl Strategy<Value = History> {
         prop::sample::select(vec![1, 3]),
         prop::sample::select(vec![20, 20, 10]),
     );
-    (machine, prop::collection::vec(step(), 1..length)).prop_map(
+    (machine, prop::collection::vec(steps(), 1..length)).prop_map(
         |((seed, flow_entries, insert_limit, sweep_parts, max_backends), steps)| History {
             seed,
             flow_entries,
             insert_limit,
             sweep_parts,
             max_backends,
-            steps,
+            steps: steps.concat(),
         },
     )
+}
+
+/// One step, or some that take long to come together by chance.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let second = || 0u8..4;
+    // A server leaves, is back while connections begin, and leaves again before slots have settled.
+    let flap = (0..VIPS.len(), 1..=SERVERS, 1u8..20, (second(), second(), second())).prop_map(
+        |(vip, server, count, (first, back, last))| {
+            let drain = |on| Step::Reload(vec![Edit::Drain(vip, server, on)]);
+            let steps =
+                [drain(true), Step::Wait(first), drain(false), Step::Open(vip, count), Step::Wait(back)];
+            [&steps[..], &[drain(true), Step::Wait(last)]].concat()
+        },
+    );
+    prop_oneof![30 => step().prop_map(|step| vec![step]), 1 => flap]
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -1,11 +1,12 @@
 //! The agent and its machine in virtual time: control decides, its orders fill the tables, clients send meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use xdp_lb::agent::MOST_AGEING;
-use xdp_lb::control::{Command, Control, Event, NextHop};
+use xdp_lb::control::{BackendRecord, Command, Control, Event, NextHop};
 use xdp_lb::datapath::Datapath;
 use xdp_lb_common::ids::BackendId;
 use xdp_lb_tests::packet::BALANCER_MAC;
@@ -34,10 +35,14 @@ pub(crate) struct Scene {
     /// The configuration in force, at moments when all that was ordered is carried out.
     in_force: Option<Plan>,
     healthy: [bool; SERVERS as usize + 1],
-    /// Failures in a row that this agent was told of.
-    failures: BTreeMap<BackendId, u32>,
     /// Checks to be answered the next second.
-    late: Vec<(BackendId, bool)>,
+    late: Vec<Check>,
+    /// Checks to be answered as soon as everything ordered with them is carried out.
+    soon: VecDeque<Check>,
+    /// Addresses that the next hop is asked for.
+    hops: VecDeque<IpAddr>,
+    /// The last answer to a check of a backend, and how many in a row were failures.
+    answers: BTreeMap<BackendId, (Check, u32)>,
     kill: Option<Kill>,
     /// When the next agent is started.
     start_at: u64,
@@ -51,6 +56,14 @@ pub(crate) struct Scene {
     /// Whether no connection is opened any more.
     is_ending: bool,
     rng: Rng,
+}
+
+/// A check and its answer.
+#[derive(Clone, Copy, Debug)]
+struct Check {
+    backend: BackendId,
+    server: u8,
+    ok: bool,
 }
 
 /// Death after so many commands.
@@ -70,8 +83,10 @@ impl Scene {
             plan: Plan::new(),
             in_force: None,
             healthy: [true; SERVERS as usize + 1],
-            failures: BTreeMap::new(),
             late: Vec::new(),
+            soon: VecDeque::new(),
+            hops: VecDeque::new(),
+            answers: BTreeMap::new(),
             kill: None,
             start_at: 0,
             second: 0,
@@ -167,8 +182,8 @@ impl Scene {
             if self.control.is_none() && self.second >= self.start_at {
                 self.start()?;
             }
-            for (backend, ok) in std::mem::take(&mut self.late) {
-                self.answer(backend, ok)?;
+            for check in std::mem::take(&mut self.late) {
+                self.answer(check)?;
             }
             while self.control.as_ref().and_then(Control::next_deadline).is_some_and(|at| at <= self.now()) {
                 self.tell(Event::Tick)?;
@@ -211,55 +226,56 @@ impl Scene {
 
     fn begin(&mut self, control: Control, commands: Vec<Command>) -> Holds {
         self.control = Some(control);
-        self.failures.clear();
         self.in_force = None;
-        let mut events = VecDeque::new();
-        self.obey(commands, true, &mut events)?;
-        self.tell_all(events)
-    }
-
-    fn answer(&mut self, backend: BackendId, ok: bool) -> Holds {
-        let outcome = if ok { Ok(()) } else { Err("connection refused".into()) };
-        self.tell(Event::Probed { backend, outcome })
+        self.obey(commands, true)?;
+        self.answer_soon()
     }
 
     fn tell(&mut self, event: Event) -> Holds {
-        self.tell_all(VecDeque::from([event]))
+        self.handle(event)?;
+        self.answer_soon()
     }
 
-    fn tell_all(&mut self, mut events: VecDeque<Event>) -> Holds {
-        while let Some(event) = events.pop_front() {
-            let now = self.now();
-            let Some(control) = &mut self.control else { return Ok(()) };
-            if let Event::Probed { backend, outcome } = &event {
-                let failures = self.failures.entry(*backend).or_default();
-                *failures = if outcome.is_ok() { 0 } else { *failures + 1 };
+    fn answer_soon(&mut self) -> Holds {
+        loop {
+            if let Some(address) = self.hops.pop_front() {
+                self.handle(Event::NextHop { address, hop: Ok(hop(plan::number(address))) })?;
+            } else if let Some(check) = self.soon.pop_front() {
+                self.answer(check)?;
+            } else {
+                return Ok(());
             }
-            let is_file = matches!(event, Event::Configured(_));
-            let commands = control.handle(event, now);
-            self.obey(commands, is_file, &mut events)?;
         }
-        Ok(())
     }
 
-    /// Carries out commands, unless the agent dies over them; what they ask for is answered by `events`.
-    fn obey(&mut self, commands: Vec<Command>, is_file: bool, events: &mut VecDeque<Event>) -> Holds {
+    fn answer(&mut self, check: Check) -> Holds {
+        let before = self.answers.get(&check.backend).map_or(0, |(_, failures)| *failures);
+        let (outcome, failures) =
+            if check.ok { (Ok(()), 0) } else { (Err("connection refused".into()), before + 1) };
+        self.answers.insert(check.backend, (check, failures));
+        self.handle(Event::Probed { backend: check.backend, outcome })
+    }
+
+    fn handle(&mut self, event: Event) -> Holds {
+        let now = self.now();
+        let is_file = matches!(event, Event::Configured(_));
+        let Some(control) = &mut self.control else { return Ok(()) };
+        let commands = control.handle(event, now);
+        self.obey(commands, is_file)
+    }
+
+    /// Carries out commands, unless the agent dies over them.
+    fn obey(&mut self, commands: Vec<Command>, is_file: bool) -> Holds {
         let in_force = if is_file { Some(self.plan.clone()) } else { self.in_force.clone() };
         let mut writes = false;
         for command in commands {
             match command {
                 Command::Probe { backend, address, .. } => {
-                    let ok = self.healthy[usize::from(plan::number(address))];
-                    if self.rng.one_in(4) {
-                        self.late.push((backend, ok));
-                    } else {
-                        let outcome = if ok { Ok(()) } else { Err("connection refused".into()) };
-                        events.push_back(Event::Probed { backend, outcome });
-                    }
+                    let server = plan::number(address);
+                    let check = Check { backend, server, ok: self.healthy[usize::from(server)] };
+                    if self.rng.one_in(4) { self.late.push(check) } else { self.soon.push_back(check) }
                 }
-                Command::WatchNextHop(address) => {
-                    events.push_back(Event::NextHop { address, hop: Ok(hop(plan::number(address))) });
-                }
+                Command::WatchNextHop(address) => self.hops.push_back(address),
                 Command::UnwatchNextHop(_) | Command::Announce(_) => {}
                 command => {
                     writes = true;
@@ -285,20 +301,33 @@ impl Scene {
         let Kill { dead, again, .. } = *kill;
         self.kill = again.checked_sub(1).map(|after| Kill { after, dead: 0, again: 0 });
         self.control = None;
-        self.late.clear();
+        (self.late, self.soon, self.hops, self.answers) = Default::default();
         self.start_at = self.second + u64::from(dead);
         true
     }
 
     /// One command; then somebody sends, for packets do not wait for the next.
     fn carry_out(&mut self, command: &Command) -> Holds {
+        match command {
+            Command::WriteBackend(record) => self.check_up(record)?,
+            Command::ClearBackend(id) => drop(self.answers.remove(id)),
+            _ => {}
+        }
         match self.balancer.carry_out(command)? {
             Ends::Nobody => {}
             Ends::OfGoneVips => {
                 let balancer = &self.balancer;
                 self.clients.live.retain(|connection| balancer.vip(connection.client.vip).is_some());
             }
-            Ends::OfServer(vip, server) => self.server_went_down(vip, server)?,
+            Ends::OfServer(vip, server, backend) => {
+                let lost = self.clients.lose(vip, server);
+                if self.answers.get(&backend).is_some_and(|(_, failures)| *failures >= FALL) {
+                    self.balancer.hard_down.insert(backend);
+                } else if lost > 0 {
+                    let name = VIPS[vip].name;
+                    return Err(format!("{name}: server {server} is given up with {lost} live connections"));
+                }
+            }
         }
         let Self { balancer, clients, rng, second, .. } = self;
         clients.some(balancer, *second, rng)?;
@@ -309,23 +338,17 @@ impl Scene {
         }
     }
 
-    fn server_went_down(&mut self, vip: usize, server: u8) -> Holds {
-        let address = plan::address(&VIPS[vip], server);
-        let vip_id = self.balancer.vip(vip).map(|vip| vip.vip);
-        let records = &self.balancer.records;
-        let found = records.values().find(|record| Some(record.vip) == vip_id && record.address == address);
-        let Some(id) = found.map(|record| record.backend) else { return Ok(()) };
-        if self.failures.get(&id).is_some_and(|failures| *failures >= FALL) {
-            self.balancer.hard_down.insert(id);
-            self.clients.live.retain(|connection| !connection.is_at(vip, server));
+    /// What is checked comes up by its own answer only.
+    fn check_up(&self, record: &BackendRecord) -> Holds {
+        let was_up = self.balancer.records.get(&record.backend).is_some_and(|old| !old.down);
+        let Some((check, failures)) = self.answers.get(&record.backend).filter(|_| !record.down && !was_up)
+        else {
             return Ok(());
-        }
-        let left = self.clients.live.iter().filter(|c| c.is_at(vip, server) && c.is_held).count();
-        self.clients.live.retain(|connection| !connection.is_at(vip, server));
-        match left {
-            0 => Ok(()),
-            _ => Err(format!("{}: server {server} is given up with {left} live connections", VIPS[vip].name)),
-        }
+        };
+        let is_its = |index: &usize| self.balancer.vip(*index).is_some_and(|vip| vip.vip == record.vip);
+        let is_checked = (0..VIPS.len()).find(is_its).is_some_and(|index| self.plan.0[index].checked);
+        let has_answered = *failures == 0 && check.server == plan::number(record.address);
+        if is_checked && !has_answered { Err(format!("{record:?} is up by {check:?}")) } else { Ok(()) }
     }
 
     /// Everything comes to rest: then nothing is left of what happened.
