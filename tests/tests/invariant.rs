@@ -47,7 +47,7 @@ pub(crate) type Holds<T = ()> = Result<T, String>;
 const CASES: u32 = 256;
 
 /// Most steps of a history.
-const LENGTH: usize = 60;
+const LENGTH: usize = 80;
 
 #[test]
 fn live_connections_keep_their_server() {
