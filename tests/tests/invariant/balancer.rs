@@ -17,7 +17,7 @@ use xdp_lb_tests::world::{HostTables, World, agent};
 
 use crate::Holds;
 use crate::history::History;
-use crate::plan::{self, IDLE, VIPS};
+use crate::plan::{self, VIPS};
 
 #[derive(Debug)]
 pub(crate) struct Balancer {
@@ -52,8 +52,8 @@ pub(crate) enum Ends {
 impl Balancer {
     pub(crate) fn new(history: &History) -> Self {
         let text = format!(
-            "max_vips = 4\ntable_size = 251\nflow_idle = \"{IDLE}s\"\nflow_insert_limit = {}",
-            history.insert_limit
+            "max_vips = 4\ntable_size = 251\nflow_idle = \"{}s\"\nflow_insert_limit = {}",
+            history.idle, history.insert_limit
         );
         let mut agent = agent(&text);
         agent.flow_entries = history.flow_entries;

@@ -16,9 +16,24 @@ const MOST_SILENCE: u64 = 5;
 pub(crate) struct Clients {
     pub(crate) live: Vec<Connection>,
     /// Those that are over: by FIN or RST, or because their server went down.
-    closed: Vec<Client>,
+    closed: Vec<Over>,
     next: u32,
 }
+
+/// A connection that is over, and since when.
+#[derive(Debug)]
+struct Over {
+    client: Client,
+    since: u32,
+}
+
+/// The data path's clock.
+fn epoch(balancer: &Balancer) -> u32 {
+    balancer.tables.current_settings().epoch
+}
+
+/// Seconds for which a record may hold although its connection was closed: what was forged must not move it.
+const IN_DOUBT: u32 = 3;
 
 /// What new connections may expect at a quiet moment: the configuration in force.
 pub(crate) type InForce<'a> = Option<&'a Plan>;
@@ -46,13 +61,12 @@ impl Clients {
         now: u64,
         rng: &mut Rng,
     ) -> Holds {
-        match self.closed.is_empty() {
-            true => Ok(()),
-            false => {
-                let client = self.closed.swap_remove(rng.below(self.closed.len()));
-                self.begin(client, plan, balancer, now, rng)
-            }
+        if self.closed.is_empty() {
+            return Ok(());
         }
+        let Over { client, since } = self.closed.swap_remove(rng.below(self.closed.len()));
+        let is_in_doubt = epoch(balancer) - since < IN_DOUBT;
+        self.begin(client, plan.filter(|_| !is_in_doubt), balancer, now, rng)
     }
 
     fn begin(
@@ -166,13 +180,14 @@ impl Clients {
     }
 
     /// The connections of a server behind a VIP are lost. How many there were.
-    pub(crate) fn lose(&mut self, vip: usize, server: u8) -> usize {
+    pub(crate) fn lose(&mut self, vip: usize, server: u8, balancer: &Balancer) -> usize {
+        let since = epoch(balancer);
         let is_there =
             |connection: &mut Connection| connection.client.vip == vip && connection.server == server;
         let lost: Vec<Connection> = self.live.extract_if(.., is_there).collect();
         let held = lost.iter().filter(|connection| connection.is_held).count();
-        self.closed
-            .extend(lost.into_iter().map(|connection| connection.client).filter(|_| !VIPS[vip].is_udp));
+        let tcp = lost.into_iter().filter(|_| !VIPS[vip].is_udp);
+        self.closed.extend(tcp.map(|Connection { client, .. }| Over { client, since }));
         held
     }
 
@@ -200,7 +215,7 @@ impl Clients {
             }
             let client = self.live.swap_remove(index).client;
             if !VIPS[client.vip].is_udp {
-                self.closed.push(client);
+                self.closed.push(Over { client, since: epoch(balancer) });
             }
         }
         Ok(())

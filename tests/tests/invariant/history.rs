@@ -13,6 +13,8 @@ pub(crate) struct History {
     pub(crate) seed: u64,
     /// Room for recorded flows.
     pub(crate) flow_entries: u32,
+    /// Seconds a recorded flow may be silent.
+    pub(crate) idle: u64,
     /// Flows recorded a second.
     pub(crate) insert_limit: u32,
     /// Parts of one sweep.
@@ -75,14 +77,16 @@ pub(crate) fn histories(length: usize) -> impl Strategy<Value = History> {
     let machine = (
         any::<u64>(),
         prop::sample::select(vec![8, 16, 32, 64]),
+        prop::sample::select(vec![10, 10, 100]),
         prop::sample::select(vec![0, 1, 5, 1000, 1000, 1000]),
         prop::sample::select(vec![1, 3]),
         prop::sample::select(vec![20, 20, 10]),
     );
     (machine, prop::collection::vec(steps(), 1..length)).prop_map(
-        |((seed, flow_entries, insert_limit, sweep_parts, max_backends), steps)| History {
+        |((seed, flow_entries, idle, insert_limit, sweep_parts, max_backends), steps)| History {
             seed,
             flow_entries,
+            idle,
             insert_limit,
             sweep_parts,
             max_backends,
@@ -143,6 +147,7 @@ impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}", self.seed)?;
         writeln!(f, "flow-entries {}", self.flow_entries)?;
+        writeln!(f, "idle {}", self.idle)?;
         writeln!(f, "insert-limit {}", self.insert_limit)?;
         writeln!(f, "sweep-parts {}", self.sweep_parts)?;
         writeln!(f, "max-backends {}", self.max_backends)?;

@@ -34,9 +34,6 @@ pub(crate) const VIPS: [Service; 4] = [
 /// Servers are numbered 1 to this, the same machines behind every VIP.
 pub(crate) const SERVERS: u8 = 5;
 
-/// Seconds a recorded flow may be silent.
-pub(crate) const IDLE: u64 = 10;
-
 /// The shorter of the drain times.
 pub(crate) const SHORT_DRAIN: u64 = 6;
 
@@ -110,7 +107,7 @@ fn whole() -> &'static Config {
     static WHOLE: OnceLock<Config> = OnceLock::new();
     WHOLE.get_or_init(|| {
         let mut text = String::from("[agent]\ninterfaces = [\"lo\"]\nmax_vips = 4\nmax_backends = 20\n");
-        text += &format!("table_size = 251\nflow_idle = \"{IDLE}s\"\n");
+        text += "table_size = 251\n";
         for vip in &VIPS {
             let target = target(vip);
             let port = if vip.name == "any4" { 0 } else { target.port() };

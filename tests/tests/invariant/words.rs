@@ -13,6 +13,7 @@ impl FromStr for History {
         let mut history = Self {
             seed: 0,
             flow_entries: 64,
+            idle: 10,
             insert_limit: 1000,
             sweep_parts: 1,
             max_backends: 20,
@@ -33,6 +34,7 @@ impl History {
             [] => {}
             ["seed", n] => self.seed = n.parse().ok()?,
             ["flow-entries", n] => self.flow_entries = n.parse().ok()?,
+            ["idle", n] => self.idle = n.parse().ok()?,
             ["insert-limit", n] => self.insert_limit = n.parse().ok()?,
             ["sweep-parts", n] => self.sweep_parts = n.parse().ok()?,
             ["max-backends", n] => self.max_backends = n.parse().ok()?,

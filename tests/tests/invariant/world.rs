@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use xdp_lb::agent::MOST_AGEING;
+use xdp_lb::agent::MOST_SECONDS;
 use xdp_lb::control::{BackendRecord, Command, Control, Event, NextHop};
 use xdp_lb::datapath::Datapath;
 use xdp_lb_common::ids::BackendId;
+use xdp_lb_common::maps::CLOSED_SECONDS;
 use xdp_lb_tests::packet::BALANCER_MAC;
 use xdp_lb_tests::world::INGRESS;
 
@@ -18,13 +19,13 @@ use crate::balancer::{Balancer, Ends};
 use crate::client::Kind;
 use crate::clients::Clients;
 use crate::history::{Edit, Ending, History, Step};
-use crate::plan::{self, FALL, IDLE, LONG_DRAIN, Plan, SERVERS, ServerPlan, VIPS};
+use crate::plan::{self, FALL, LONG_DRAIN, Plan, SERVERS, ServerPlan, VIPS};
 use crate::rng::Rng;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Seconds after which a closed connection's record is gone.
-const CLOSING: u64 = 60;
+const CLOSED: u64 = CLOSED_SECONDS as u64;
 
 pub(crate) struct Scene {
     pub(crate) balancer: Balancer,
@@ -51,6 +52,7 @@ pub(crate) struct Scene {
     epoch: u64,
     sweep_parts: u32,
     room: u32,
+    idle: u64,
     /// Whether connections are opened between two commands.
     opens_between: bool,
     /// Whether no connection is opened any more.
@@ -93,6 +95,7 @@ impl Scene {
             epoch: 0,
             sweep_parts: history.sweep_parts,
             room: history.max_backends,
+            idle: history.idle,
             opens_between: true,
             is_ending: false,
             rng: Rng(history.seed),
@@ -182,9 +185,8 @@ impl Scene {
             if self.control.is_none() && self.second >= self.start_at {
                 self.start()?;
             }
-            for check in std::mem::take(&mut self.late) {
-                self.answer(check)?;
-            }
+            self.soon.extend(std::mem::take(&mut self.late));
+            self.answer_soon()?;
             while self.control.as_ref().and_then(Control::next_deadline).is_some_and(|at| at <= self.now()) {
                 self.tell(Event::Tick)?;
             }
@@ -194,7 +196,7 @@ impl Scene {
             let (elapsed, now) = (self.second - self.epoch, self.now());
             self.epoch = self.second;
             let tables = &mut self.balancer.tables;
-            tables.advance_epoch((SECOND * elapsed as u32).min(MOST_AGEING));
+            tables.advance_epoch(Duration::from_secs(elapsed.min(MOST_SECONDS)));
             let swept = tables.sweep(self.sweep_parts, now);
             let counters = tables.counters().map_err(|error| error.to_string())?;
             // A SYN that cannot be recorded between the reading of the counters and the settling that they allow would
@@ -232,35 +234,37 @@ impl Scene {
     }
 
     fn tell(&mut self, event: Event) -> Holds {
-        self.handle(event)?;
+        self.handle(vec![event])?;
         self.answer_soon()
     }
 
+    /// What was asked is answered: some by one, or all together, as an agent finds it that is busy meanwhile.
     fn answer_soon(&mut self) -> Holds {
-        loop {
-            if let Some(address) = self.hops.pop_front() {
-                self.handle(Event::NextHop { address, hop: Ok(hop(plan::number(address))) })?;
-            } else if let Some(check) = self.soon.pop_front() {
-                self.answer(check)?;
-            } else {
-                return Ok(());
-            }
+        while !self.hops.is_empty() || !self.soon.is_empty() {
+            let count = if self.rng.one_in(2) { usize::MAX } else { 1 };
+            let hops = self.hops.drain(..count.min(self.hops.len()));
+            let told = |address| Event::NextHop { address, hop: Ok(hop(plan::number(address))) };
+            let mut events: Vec<Event> = hops.map(told).collect();
+            let checks: Vec<Check> = self.soon.drain(..count.min(self.soon.len())).collect();
+            events.extend(checks.into_iter().map(|check| self.answer(check)));
+            self.handle(events)?;
         }
+        Ok(())
     }
 
-    fn answer(&mut self, check: Check) -> Holds {
+    fn answer(&mut self, check: Check) -> Event {
         let before = self.answers.get(&check.backend).map_or(0, |(_, failures)| *failures);
         let (outcome, failures) =
             if check.ok { (Ok(()), 0) } else { (Err("connection refused".into()), before + 1) };
         self.answers.insert(check.backend, (check, failures));
-        self.handle(Event::Probed { backend: check.backend, outcome })
+        Event::Probed { backend: check.backend, outcome }
     }
 
-    fn handle(&mut self, event: Event) -> Holds {
+    fn handle(&mut self, events: Vec<Event>) -> Holds {
         let now = self.now();
-        let is_file = matches!(event, Event::Configured(_));
+        let is_file = matches!(events[..], [Event::Configured(_)]);
         let Some(control) = &mut self.control else { return Ok(()) };
-        let commands = control.handle(event, now);
+        let commands = control.handle_all(events, now);
         self.obey(commands, is_file)
     }
 
@@ -320,7 +324,7 @@ impl Scene {
                 self.clients.live.retain(|connection| balancer.vip(connection.client.vip).is_some());
             }
             Ends::OfServer(vip, server, backend) => {
-                let lost = self.clients.lose(vip, server);
+                let lost = self.clients.lose(vip, server, &self.balancer);
                 if self.answers.get(&backend).is_some_and(|(_, failures)| *failures >= FALL) {
                     self.balancer.hard_down.insert(backend);
                 } else if lost > 0 {
@@ -362,7 +366,7 @@ impl Scene {
             self.clients.close(Ending::Fin, 100, &mut self.balancer, self.second, &mut self.rng)?;
             self.wait(1)?;
         }
-        self.wait(CLOSING.max(IDLE) + LONG_DRAIN + 5 * u64::from(self.sweep_parts))?;
+        self.wait(CLOSED.max(self.idle) + LONG_DRAIN + 5 * u64::from(self.sweep_parts))?;
         self.balancer.is_at_rest()?;
         if self.plan.backends() > self.room as usize {
             return Ok(());
@@ -387,6 +391,7 @@ impl Scene {
         let history = History {
             seed: 0,
             flow_entries: 8,
+            idle: 10,
             insert_limit: 0,
             sweep_parts: 1,
             max_backends: self.room,
@@ -414,5 +419,5 @@ impl Scene {
 /// The way to a server.
 fn hop(number: u8) -> NextHop {
     let destination_mac = [0x02, 0, 0, 0, 0xbe, number];
-    NextHop { egress: INGRESS, source_mac: BALANCER_MAC, destination_mac, mtu: 1500 }
+    NextHop { egress: INGRESS, source_mac: BALANCER_MAC, destination_mac, mtu: 1500, via_gateway: false }
 }
