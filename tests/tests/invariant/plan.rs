@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use xdp_lb::config::{Config, HealthKind, Weight};
 
+use crate::history::Edit;
+
 /// One VIP of the histories.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -73,6 +75,27 @@ impl Plan {
     pub(crate) fn new() -> Self {
         let servers = (1..=3).map(|number| (number, ServerPlan::NEW)).collect();
         Self(vec![VipPlan { present: true, drain: SHORT_DRAIN, checked: true, servers }; VIPS.len()])
+    }
+
+    /// The operator edits the file.
+    pub(crate) fn change(&mut self, edit: &Edit) {
+        match *edit {
+            Edit::Weight(vip, number, weight) => {
+                self.0[vip].servers.entry(number).and_modify(|server| server.weight = weight);
+            }
+            Edit::Drain(vip, number, drain) => {
+                self.0[vip].servers.entry(number).and_modify(|server| server.drain = drain);
+            }
+            Edit::Server(vip, number, true) => {
+                self.0[vip].servers.entry(number).or_insert(ServerPlan::NEW);
+            }
+            Edit::Server(vip, number, false) => {
+                self.0[vip].servers.remove(&number);
+            }
+            Edit::Vip(vip, present) => self.0[vip].present = present,
+            Edit::DrainTime(vip, seconds) => self.0[vip].drain = seconds,
+            Edit::Checks(vip, checked) => self.0[vip].checked = checked,
+        }
     }
 
     /// Number of backends in it.
