@@ -38,7 +38,7 @@ const QUEUE: usize = 1024;
 /// Most that the data path's clock is advanced by at once. While the agent itself stood still (SIGSTOP, a frozen
 /// container) that clock did too, and flows with packets all the time bear the second at which it stopped: advanced
 /// by the whole time in one step, live flows would be expired before their next packet.
-const MOST_SECONDS: u64 = 2;
+pub const MOST_SECONDS: u64 = 2;
 
 /// Where the agent is asked. Opened before the data path is touched, closed after it was detached.
 #[derive(Debug)]
