@@ -159,7 +159,7 @@ impl Balancer {
     /// Once everything ordered together is carried out, nothing refers to a backend that is not usable.
     pub(crate) fn check(&self) -> Holds {
         for vip in &self.directory {
-            let mut usable = vec![false; 32];
+            let mut usable = [false; 32];
             for record in self.records.values().filter(|record| record.vip == vip.vip && !record.down) {
                 usable[record.backend.index() as usize] = true;
             }
