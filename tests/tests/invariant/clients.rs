@@ -174,7 +174,7 @@ impl Clients {
             (connection.server, connection.sent) = (server, now);
         }
         if is_udp {
-            connection.is_held = balancer.tables.recorded(client.hash).is_some();
+            connection.is_held = sent.server.is_some() && balancer.tables.recorded(client.hash).is_some();
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ fn check_new(client: &Client, sent: Sent, plan: InForce<'_>, balancer: &Balancer
     };
     let servers: Vec<u8> = (1..=crate::plan::SERVERS).filter(takes_new).collect();
     match sent.server {
-        None if !servers.is_empty() => Err(format!(
+        None if !servers.is_empty() && balancer.filled.contains(&vip.vip) => Err(format!(
             "{}: a new connection was dropped: {:?}, servers {servers:?}",
             service.name, sent.reason
         )),
