@@ -74,6 +74,11 @@ impl Balancer {
         self.directory.iter().find(|record| index(record) == vip)
     }
 
+    /// Whether a backend is there and not down.
+    pub(crate) fn is_up(&self, id: BackendId) -> bool {
+        self.records.get(&id).is_some_and(|record| !record.down)
+    }
+
     /// Handles a frame for a VIP.
     pub(crate) fn send(&mut self, vip: usize, frame: &[u8]) -> Holds<Sent> {
         let handled = self.tables.handle(frame);

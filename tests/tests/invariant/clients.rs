@@ -156,7 +156,8 @@ impl Clients {
         let sent = client.send(kind, balancer)?;
         let is_udp = VIPS[client.vip].is_udp;
         // Until the answer is there a connection is where its last SYN went; a recorded one stays all the same.
-        let must_stay = connection.is_held || !is_udp && before.is_some();
+        let is_recorded = before.is_some_and(|id| balancer.is_up(id));
+        let must_stay = connection.is_held || !is_udp && is_recorded;
         if must_stay && sent.server != Some(connection.server) {
             return Err(format!(
                 "{} connection {} ({:?}, last sent in second {}) changed from server {} to {}: {kind:?} {:?}, \
