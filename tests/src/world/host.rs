@@ -112,6 +112,11 @@ impl HostTables {
         self.kernel_clock += u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
     }
 
+    /// The agent is gone, and its sweep under way with it; the maps are not.
+    pub fn lose_agent(&mut self) {
+        self.sweeper = Sweeper::default();
+    }
+
     /// What the kernel's routing table knows of the way to `address`: asked for backends without a next hop.
     pub fn set_route(&mut self, address: IpAddr, hop: Option<NextHop>) {
         let address = encode::address(address);

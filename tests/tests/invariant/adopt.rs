@@ -1,10 +1,7 @@
 //! What the next agent finds in the maps of the one that died.
 
-use std::time::Instant;
-
 use xdp_lb::config::{Affinity, Protocol};
 use xdp_lb::control::{Adopted, VipRecord};
-use xdp_lb::datapath::Datapath;
 use xdp_lb::datapath::encode::{decode, ip_addr};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::maps::{DirectoryEntry, DirectoryWord, Service, VIP_AFFINITY};
@@ -12,9 +9,8 @@ use xdp_lb_common::slot::Slot;
 use xdp_lb_common::steer::Tables;
 use xdp_lb_tests::world::HostTables;
 
-/// Reads VIPs, backends and tables back from the maps alone. The sweep under way is forgotten.
-pub(crate) fn adopt(tables: &mut HostTables, now: Instant) -> Adopted {
-    tables.sweep(1, now);
+/// Reads VIPs, backends and tables back from the maps alone.
+pub(crate) fn adopt(tables: &HostTables) -> Adopted {
     let word = DirectoryWord(tables.current_settings().directory);
     let first = word.half() << word.log2_positions();
     let positions = first..first + (1 << word.log2_positions());

@@ -8,7 +8,7 @@ use xdp_lb::config::Protocol;
 use xdp_lb::control::{BackendRecord, Command, VipRecord};
 use xdp_lb::datapath::Datapath;
 use xdp_lb_common::flow::slot_of;
-use xdp_lb_common::ids::BackendId;
+use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::maps::FlowWord;
 use xdp_lb_common::reason::{Outcome, Reason};
 use xdp_lb_common::slot::Slot;
@@ -25,6 +25,8 @@ pub(crate) struct Balancer {
     /// The entries in use.
     pub(crate) records: BTreeMap<BackendId, BackendRecord>,
     pub(crate) directory: Vec<VipRecord>,
+    /// VIPs whose table has led somewhere since they were added: before that it waits for the first outcomes of checks.
+    pub(crate) filled: BTreeSet<VipId>,
     /// Those that failed their checks and have not come back.
     pub(crate) hard_down: BTreeSet<BackendId>,
 }
@@ -62,6 +64,7 @@ impl Balancer {
             tables: HostTables::new(&agent, history.seed),
             records: BTreeMap::new(),
             directory: Vec::new(),
+            filled: BTreeSet::new(),
             hard_down: BTreeSet::new(),
         }
     }
@@ -69,6 +72,11 @@ impl Balancer {
     /// The VIP's record while it is in the directory.
     pub(crate) fn vip(&self, vip: usize) -> Option<&VipRecord> {
         self.directory.iter().find(|record| index(record) == vip)
+    }
+
+    /// Whether a backend is there and not down.
+    pub(crate) fn is_up(&self, id: BackendId) -> bool {
+        self.records.get(&id).is_some_and(|record| !record.down)
     }
 
     /// Handles a frame for a VIP.
@@ -119,7 +127,14 @@ impl Balancer {
         match command {
             Command::WriteDirectory(directory) => {
                 self.directory.clone_from(directory);
+                self.filled.retain(|id| directory.iter().any(|vip| vip.vip == *id));
                 Ok(Ends::OfGoneVips)
+            }
+            Command::WriteSlots { vip, changes } => {
+                if changes.iter().any(|(_, slot)| slot.current().is_some()) {
+                    self.filled.insert(*vip);
+                }
+                Ok(Ends::Nobody)
             }
             Command::WriteBackend(record) => self.backend_written(record),
             Command::ClearBackend(id) => match self.records.remove(id) {

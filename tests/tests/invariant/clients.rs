@@ -156,7 +156,8 @@ impl Clients {
         let sent = client.send(kind, balancer)?;
         let is_udp = VIPS[client.vip].is_udp;
         // Until the answer is there a connection is where its last SYN went; a recorded one stays all the same.
-        let must_stay = connection.is_held || !is_udp && before.is_some();
+        let is_recorded = before.is_some_and(|id| balancer.is_up(id));
+        let must_stay = connection.is_held || !is_udp && is_recorded;
         if must_stay && sent.server != Some(connection.server) {
             return Err(format!(
                 "{} connection {} ({:?}, last sent in second {}) changed from server {} to {}: {kind:?} {:?}, \
@@ -174,7 +175,7 @@ impl Clients {
             (connection.server, connection.sent) = (server, now);
         }
         if is_udp {
-            connection.is_held = balancer.tables.recorded(client.hash).is_some();
+            connection.is_held = sent.server.is_some() && balancer.tables.recorded(client.hash).is_some();
         }
         Ok(())
     }
@@ -238,7 +239,7 @@ fn check_new(client: &Client, sent: Sent, plan: InForce<'_>, balancer: &Balancer
     };
     let servers: Vec<u8> = (1..=crate::plan::SERVERS).filter(takes_new).collect();
     match sent.server {
-        None if !servers.is_empty() => Err(format!(
+        None if !servers.is_empty() && balancer.filled.contains(&vip.vip) => Err(format!(
             "{}: a new connection was dropped: {:?}, servers {servers:?}",
             service.name, sent.reason
         )),

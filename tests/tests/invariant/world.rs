@@ -185,7 +185,8 @@ impl Scene {
     fn start(&mut self) -> Holds {
         let now = self.now();
         self.epoch = self.second;
-        let adopted = adopt(&mut self.balancer.tables, now);
+        self.balancer.tables.lose_agent();
+        let adopted = adopt(&self.balancer.tables);
         let (control, commands) = Control::new(self.config(), Some(adopted), self.rng.next(), now);
         self.begin(control, commands)
     }
