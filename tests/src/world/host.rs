@@ -23,8 +23,6 @@ use xdp_lb_common::reason::Reason;
 use xdp_lb_common::slot::Slot;
 use xdp_lb_common::steer::{BudgetKind, Tables};
 
-use super::program::sum;
-
 /// The balancer's maps in memory, for one CPU.
 ///
 /// Time does not pass by itself: [`Datapath::advance_epoch`] moves the agent's clock, by which recorded flows age and
@@ -180,7 +178,7 @@ impl HostTables {
         let passed = std::mem::take(&mut self.passed[backend.index() as usize]);
         if let Some(vip) = self.owners.remove(&backend) {
             let gone = self.gone.entry(vip).or_default();
-            *gone = sum(gone, &passed);
+            *gone = *gone + passed;
         }
         Ok(())
     }
@@ -262,7 +260,7 @@ impl Datapath for HostTables {
             self.owners.iter().map(|(backend, vip)| (vip, &self.passed[backend.index() as usize]));
         for (vip, passed) in of_backends.chain(&self.gone) {
             if let Some(total) = vips.get_mut(vip.index() as usize) {
-                *total = sum(total, passed);
+                *total = *total + *passed;
             }
         }
         Ok(Counters { vips, backends: self.passed.clone(), reasons: self.reasons.clone() })

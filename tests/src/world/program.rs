@@ -51,7 +51,7 @@ impl HostTables {
         self.reasons[reason as usize] += 1;
         let Some(Forwarded { backend, counted }) = forwarded else { return };
         let passed = &mut self.passed[backend.index() as usize];
-        *passed = sum(passed, &counted);
+        *passed = *passed + counted;
     }
 }
 
@@ -66,17 +66,5 @@ fn count(forward: &Forward<'_>) -> Forwarded {
             unrecorded: forward.unrecorded.into(),
             reserved: [0; 3],
         },
-    }
-}
-
-/// Both together.
-pub(super) fn sum(one: &Traffic, other: &Traffic) -> Traffic {
-    Traffic {
-        packets: one.packets + other.packets,
-        bytes: one.bytes + other.bytes,
-        new_flows: one.new_flows + other.new_flows,
-        closes: one.closes + other.closes,
-        unrecorded: one.unrecorded + other.unrecorded,
-        reserved: [0; 3],
     }
 }
