@@ -1,6 +1,7 @@
 //! The real agent, as its users run it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use rustix::thread::CapabilitySet;
-use xdp_lb::control::{BackendStatus, Status, VipStatus};
+use serde::de::DeserializeOwned;
+use xdp_lb::control::{BackendStatus, Explanation, Status, VipStatus};
 
 use crate::ip;
 use crate::lbconfig::LbConfig;
@@ -97,11 +99,21 @@ impl<'a> Agent<'a> {
 
     /// What it says about itself.
     pub fn status(&self) -> Result<Status> {
+        self.ask(&["status"])
+    }
+
+    /// Where it says that a connection from `client` to `vip` goes.
+    pub fn explain(&self, vip: SocketAddr, client: SocketAddr) -> Result<Explanation> {
+        self.ask(&["explain", &vip.to_string(), &client.to_string()])
+    }
+
+    /// What a command of the command line prints as JSON.
+    fn ask<T: DeserializeOwned>(&self, question: &[&str]) -> Result<T> {
         let mut command = Command::new(&self.binary);
-        command.args(["status", "--json", "--socket"]).arg(self.socket());
+        command.args(question).args(["--json", "--socket"]).arg(self.socket());
         let output = command.output().with_context(|| format!("running {}", self.binary.display()))?;
-        let text = ip::checked("xdp-lb status --json", output)?;
-        serde_json::from_str(&text).with_context(|| format!("`xdp-lb status --json` printed {text}"))
+        let text = ip::checked(&format!("xdp-lb {} --json", question.join(" ")), output)?;
+        serde_json::from_str(&text).with_context(|| format!("`xdp-lb {}` printed {text}", question[0]))
     }
 
     /// Waits until the backend `name` of the first VIP is in `state`.

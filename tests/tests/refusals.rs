@@ -190,6 +190,27 @@ fn what_the_interface_cannot_is_told_with_its_mend() {
 }
 
 #[test]
+fn where_the_driver_cannot_the_stack_does_and_that_is_said() {
+    require_root!();
+    let topology = Topology::new(ONE_BACKEND).unwrap();
+    let mut agent = Agent::new(&topology.balancer).unwrap();
+    let bridge = ["link add name br0 type bridge".to_owned(), "link set dev br0 up".to_owned()];
+    ip::batch(Some(topology.balancer.name()), &bridge).unwrap();
+    let text =
+        agent.text_of(&config(&topology)).replace("\"eth0\"", "\"br0\"").replace("\"native\"", "\"auto\"");
+    agent.launch_text(&text, &[]).unwrap();
+    let mode = wait_until(Duration::from_secs(10), "the agent answers", || {
+        Some(agent.status().ok()?.interfaces.swap_remove(0).mode)
+    });
+    assert_eq!(mode.unwrap(), "generic");
+    assert!(
+        agent.tail().contains("br0: generic XDP, because the driver takes no native one"),
+        "{}",
+        agent.tail()
+    );
+}
+
+#[test]
 fn missing_capabilities_are_named() {
     require_root!();
     let topology = Topology::new(ONE_BACKEND).unwrap();
