@@ -183,9 +183,10 @@ impl<D: Datapath> Agent<D> {
     fn execute(&mut self, commands: Vec<Command>) {
         for command in commands {
             match command {
-                Command::Probe { backend, address, kind, timeout } => {
+                Command::Probe { backend, address, mark: _, kind, timeout } => {
                     self.probes.start(backend, address, kind, timeout);
                 }
+                Command::WatchReports { .. } | Command::UnwatchReports(_) => {}
                 Command::WatchNextHop(address) => self.watcher.watch(address),
                 Command::UnwatchNextHop(address) => self.watcher.unwatch(address),
                 Command::Announce(announcement) => announce(&announcement),
@@ -193,6 +194,7 @@ impl<D: Datapath> Agent<D> {
                 | Command::WriteBackend(_)
                 | Command::ClearBackend(_)
                 | Command::PurgeFlows(_)
+                | Command::WriteLoads(_)
                 | Command::WriteSlots { .. } => self.applier.apply(command),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use xdp_lb::config::{Affinity, Forward, Protocol};
+use xdp_lb::config::{Affinity, Forward, Protocol, Scheduler};
 use xdp_lb::control::{BackendRecord, Command, NextHop, VipRecord};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::slot::Slot;
@@ -139,6 +139,7 @@ pub fn fill() -> Vec<Command> {
         protocol,
         table_size: TABLE_SIZE,
         affinity,
+        scheduler: Scheduler::Maglev,
     });
     let mut commands = vec![Command::WriteDirectory(vips.to_vec())];
     commands.extend(reset());

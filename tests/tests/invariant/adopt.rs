@@ -1,6 +1,6 @@
 //! What the next agent finds in the maps of the one that died.
 
-use xdp_lb::config::{Affinity, Protocol};
+use xdp_lb::config::{Affinity, Protocol, Scheduler};
 use xdp_lb::control::{Adopted, VipRecord};
 use xdp_lb::datapath::encode::{decode, ip_addr};
 use xdp_lb_common::ids::{BackendId, VipId};
@@ -42,5 +42,6 @@ fn vip(entry: &DirectoryEntry) -> Option<VipRecord> {
         protocol,
         table_size: entry.table_size,
         affinity: if entry.flags & VIP_AFFINITY != 0 { Affinity::Flow } else { Affinity::None },
+        scheduler: Scheduler::Maglev,
     })
 }

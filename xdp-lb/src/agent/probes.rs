@@ -56,6 +56,8 @@ mod tests {
             path: "/".into(),
             host: "test".into(),
             expect: 200..=399,
+            body: None,
+            tls: None,
         };
         let loopback = IpAddr::from([127, 0, 0, 1]);
         for id in 2..402 {

@@ -82,7 +82,12 @@ fn service(vip: &Vip) -> String {
     let health = match &vip.health.kind {
         HealthKind::None => "not checked".to_owned(),
         HealthKind::Tcp { port } => format!("checked by TCP on port {port}"),
-        HealthKind::Http { port, path, .. } => format!("checked by GET {path} on port {port}"),
+        HealthKind::Http { port, path, tls: None, .. } => format!("checked by GET {path} on port {port}"),
+        HealthKind::Http { port, path, tls: Some(_), .. } => {
+            format!("checked by GET {path} over TLS on port {port}")
+        }
+        HealthKind::Icmp => "checked by ping".to_owned(),
+        HealthKind::Udp { port, .. } => format!("checked by a datagram to port {port}"),
     };
     format!(
         "{}: {} {port}/{} by {} to {}, {health}",

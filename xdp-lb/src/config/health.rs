@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::model::{Health, HealthKind, Protocol};
+use super::model::{CheckVia, Health, HealthKind, Protocol};
 use super::net::{host, path, status_codes};
 use super::rules::{duration, integer, one_of, port, shown};
 use super::section::{Field, Schema, Section};
@@ -108,6 +108,8 @@ impl Question {
             path: self.path.value?,
             host: host?,
             expect: self.expect.value?,
+            body: None,
+            tls: None,
         })
     }
 
@@ -180,6 +182,7 @@ impl Timing {
     fn build(self, kind: HealthKind) -> Option<Health> {
         Some(Health {
             kind,
+            via: CheckVia::Direct,
             interval: self.interval?,
             fast_interval: self.fast_interval?,
             timeout: self.timeout?,

@@ -27,6 +27,7 @@ mod tests;
 pub use error::{Errors, LoadError, Problem};
 pub use load::File;
 pub use model::{
-    Admin, Affinity, Agent, Backend, Config, DecapConfig, Forward, Health, HealthKind, Protocol, TableSize,
-    Vip, Weight, XdpMode,
+    Admin, Affinity, Agent, Backend, CheckTls, CheckVia, Config, DecapConfig, Forward, Health, HealthKind,
+    Percent, Protocol, Ratio, Scheduler, TableSize, Utilization, UtilizationKind, Vip, Warmup, Weight,
+    Weights, XdpMode,
 };

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::health::{Service, health};
-use super::model::{Affinity, Backend, Forward, Health, Protocol, Vip, Weight};
+use super::model::{
+    Affinity, Backend, Forward, Health, Protocol, Scheduler, Utilization, Vip, Warmup, Weight, Weights,
+};
 use super::net::unicast;
 use super::rules::{boolean, duration, integer_as, name, one_of, port};
 use super::section::{Field, Schema, Section};
@@ -98,8 +100,12 @@ impl RawVip {
             protocol: self.protocol.value?,
             forward: self.forward.value?,
             affinity: self.affinity.value?,
+            scheduler: Scheduler::Maglev,
             drain: self.drain.value?,
             health: self.health?,
+            utilization: Utilization::DEFAULT,
+            warmup: Warmup::DEFAULT,
+            weights: Weights::DEFAULT,
             backends: self.backends.into_iter().map(RawBackend::build).collect::<Option<_>>()?,
         })
     }

@@ -12,7 +12,9 @@ use super::meter::Meter;
 use super::table::Table;
 use super::vip::{Vip, key_of};
 use super::{Adopted, BackendRecord, Command, Control, VipRecord};
-use crate::config::{self, Config, Forward, Health, HealthKind, Weight};
+use crate::config::{
+    self, CheckVia, Config, Forward, Health, HealthKind, Utilization, Warmup, Weight, Weights,
+};
 
 impl Control {
     /// Nothing unchanged is written again: an entry written before its next hop is known would lose the one it has.
@@ -83,15 +85,20 @@ fn configured(record: &VipRecord, config: &Config) -> config::Vip {
         protocol: record.protocol,
         forward: Forward::Ipip,
         affinity: record.affinity,
+        scheduler: record.scheduler,
         drain: std::time::Duration::ZERO,
         health: Health {
             kind: HealthKind::None,
+            via: CheckVia::Direct,
             interval: std::time::Duration::ZERO,
             fast_interval: std::time::Duration::ZERO,
             timeout: std::time::Duration::ZERO,
             rise: 1,
             fall: 1,
         },
+        utilization: Utilization::DEFAULT,
+        warmup: Warmup::DEFAULT,
+        weights: Weights::DEFAULT,
         backends: Vec::new(),
     })
 }

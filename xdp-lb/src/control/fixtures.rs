@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::config::{Affinity, Backend, Config, Forward, Health, HealthKind, Protocol, Vip, Weight};
+use crate::config::{
+    Affinity, Backend, CheckVia, Config, Forward, Health, HealthKind, Protocol, Scheduler, Utilization, Vip,
+    Warmup, Weight, Weights,
+};
 
 /// The same instant in all tests of a run.
 #[expect(clippy::disallowed_methods, reason = "tests need some instant to count from")]
@@ -27,6 +30,7 @@ pub(super) fn address(last: u8) -> IpAddr {
 
 pub(super) fn health() -> Health {
     Health {
+        via: CheckVia::Direct,
         kind: HealthKind::Tcp { port: 80 },
         interval: Duration::from_secs(2),
         fast_interval: Duration::from_millis(500),
@@ -59,8 +63,12 @@ pub(super) fn vip(health: Health, backends: Vec<Backend>) -> Vip {
         protocol: Protocol::Tcp,
         forward: Forward::Ipip,
         affinity: Affinity::None,
+        scheduler: Scheduler::Maglev,
         drain: DRAIN,
         health,
+        utilization: Utilization::DEFAULT,
+        warmup: Warmup::DEFAULT,
+        weights: Weights::DEFAULT,
         backends,
     }
 }

@@ -8,7 +8,7 @@ use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::maps::Traffic;
 use xdp_lb_common::slot::Slot;
 
-use crate::config::{Affinity, Config, Forward, HealthKind, Protocol};
+use crate::config::{Affinity, Config, Forward, HealthKind, Protocol, Scheduler, Utilization};
 
 /// Something that happened outside.
 #[derive(Clone, Debug)]
@@ -21,6 +21,15 @@ pub enum Event {
         backend: BackendId,
         /// `Err` says why in words: "connection refused", "status 503".
         outcome: Result<(), String>,
+    },
+    /// A backend reported how it is, or failed to.
+    Reported {
+        /// Who was asked.
+        backend: BackendId,
+        /// Where: an answer that comes after the id has passed to another backend is known by it.
+        address: IpAddr,
+        /// What it said, or why that does not count.
+        report: Result<Report, NoReport>,
     },
     /// The way to an address became known, changed or was lost.
     NextHop {
@@ -59,13 +68,28 @@ pub enum Command {
     Probe {
         /// Who.
         backend: BackendId,
-        /// Where.
+        /// Where: the backend's own address, or the VIP's where the check goes by the data path.
         address: IpAddr,
+        /// Mark of the check's packets (`SO_MARK`), by which they are forwarded to this backend as the VIP's are.
+        mark: Option<u32>,
         /// What.
         kind: HealthKind,
         /// How long at most.
         timeout: Duration,
     },
+    /// Keep asking a backend for reports, each told by [`Event::Reported`].
+    WatchReports {
+        /// Who.
+        backend: BackendId,
+        /// Its own address.
+        address: IpAddr,
+        /// How it is asked.
+        utilization: Utilization,
+    },
+    /// No longer.
+    UnwatchReports(BackendId),
+    /// Publish what backends of `p2c` VIPs are worth to the kernel's choice.
+    WriteLoads(Vec<(BackendId, Load)>),
     /// Keep telling the way to `address` by [`Event::NextHop`].
     WatchNextHop(IpAddr),
     /// No longer.
@@ -85,6 +109,97 @@ pub struct Announcement {
     pub what: String,
     /// Whether somebody should look at it.
     pub warning: bool,
+}
+
+/// What a server says of itself. Every number is finite and within the bounds told here: who builds one has checked.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Report {
+    /// How much of it is in use, 0 to 1.
+    pub utilization: Option<f64>,
+    /// Requests a second, from 0.
+    pub rate: Option<f64>,
+    /// Errors a second, from 0.
+    pub errors: Option<f64>,
+    /// Time since the server's process started.
+    pub age: Option<std::time::Duration>,
+    /// Factor on the configured weight that it asks for, 0 to 4 (an agent's percentage).
+    pub weight: Option<f64>,
+    /// Whether its operator wants it in service.
+    pub admin: Option<AdminState>,
+    /// Whether it says it works; `Err` says why not.
+    pub operational: Option<Result<(), String>>,
+}
+
+/// What a server's own operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminState {
+    /// In service.
+    Ready,
+    /// No new connections.
+    Drain,
+    /// Out of service: as down.
+    Maint,
+}
+
+/// Why a report does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoReport {
+    /// What kind of thing went wrong, for counting.
+    pub kind: NoReportKind,
+    /// In words, with the value: "cpu_utilization = 1.7: expected 0 to 1".
+    pub detail: String,
+}
+
+/// What can go wrong with a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoReportKind {
+    /// No connection.
+    Unreachable,
+    /// Not within the time limit.
+    Late,
+    /// Longer than any report is.
+    TooLong,
+    /// Not of this form.
+    Garbage,
+    /// Something that should be a number and is none.
+    NotANumber,
+    /// An infinite number.
+    Infinite,
+    /// A negative number.
+    Negative,
+    /// A share above 1.
+    AboveOne,
+    /// The same thing said twice.
+    Duplicated,
+    /// An answer without a report.
+    Missing,
+}
+
+impl NoReportKind {
+    /// Short name, as metrics and `status` show it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Late => "late",
+            Self::TooLong => "too_long",
+            Self::Garbage => "garbage",
+            Self::NotANumber => "not_a_number",
+            Self::Infinite => "infinite",
+            Self::Negative => "negative",
+            Self::AboveOne => "above_one",
+            Self::Duplicated => "duplicated",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// What a backend of a `p2c` VIP is worth to the kernel's choice: the smaller, the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Load that is there without any of this balancer's connections in flight.
+    pub standing: u32,
+    /// What each connection in flight adds.
+    pub per_flow: u32,
 }
 
 /// The way to a backend on the wire.
@@ -117,6 +232,8 @@ pub struct VipRecord {
     pub table_size: u32,
     /// Whether every flow is recorded.
     pub affinity: Affinity,
+    /// How new connections choose.
+    pub scheduler: Scheduler,
 }
 
 /// A backend as the data path needs it.
@@ -244,6 +361,12 @@ pub struct BackendStatus {
     pub reason: String,
     /// As configured.
     pub weight: u16,
+    /// What the table was made with: the configured weight times the factors, as published.
+    pub effective_weight: f64,
+    /// What moves the weight, in the order of multiplication.
+    pub factors: Vec<FactorStatus>,
+    /// The server's reports, where it is asked for any.
+    pub reports: Option<ReportsStatus>,
     /// Share of the VIP's slots that take new connections there, 0 to 1.
     pub share: f64,
     /// "resolved", or why not.
@@ -252,6 +375,43 @@ pub struct BackendStatus {
     pub flows: u64,
     /// Totals.
     pub traffic: TrafficStatus,
+}
+
+/// One factor of a weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FactorStatus {
+    /// "health", "utilization", "probation", "age".
+    pub name: String,
+    /// What the weight is multiplied by.
+    pub value: f64,
+    /// Why, in words: "warming up: 40 s of 90".
+    pub reason: String,
+}
+
+/// What came of asking a server for reports.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct ReportsStatus {
+    /// "agent-check", "orca-http" or "orca-grpc".
+    pub source: String,
+    /// Utilization last reported, 0 to 1.
+    pub utilization: Option<f64>,
+    /// Seconds since the last report that counted.
+    pub age_seconds: Option<f64>,
+    /// Reports that counted.
+    pub accepted: u64,
+    /// Those that did not, by reason, zeros left out.
+    pub refused: Vec<RefusedStatus>,
+    /// Why the last one did not count; empty if it did.
+    pub problem: String,
+}
+
+/// Reports that did not count for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefusedStatus {
+    /// Short name of the reason.
+    pub reason: String,
+    /// How many.
+    pub reports: u64,
 }
 
 /// Totals and rates.

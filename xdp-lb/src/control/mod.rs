@@ -7,6 +7,7 @@
 
 mod adopt;
 mod backends;
+pub mod curves;
 mod explain;
 #[cfg(test)]
 mod fixtures;
@@ -119,6 +120,7 @@ impl Control {
             match event {
                 Event::Configured(config) => self.configure(*config, now, &mut out),
                 Event::Probed { backend, outcome } => self.probed(backend, outcome, now, &mut out),
+                Event::Reported { .. } => {}
                 Event::NextHop { address, hop } => self.next_hop(address, hop, &mut out),
                 Event::Swept(sweep) => self.swept(&sweep, now, &mut out),
                 Event::Counted(counters) => self.counted(counters, now, &mut out),
@@ -144,6 +146,7 @@ impl Control {
             out.push(Command::Probe {
                 backend: id,
                 address: backend.address,
+                mark: None,
                 kind: spec.kind.clone(),
                 timeout: spec.timeout,
             });

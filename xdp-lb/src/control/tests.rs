@@ -76,6 +76,9 @@ fn names(commands: &[Command]) -> Vec<String> {
         Command::Probe { backend, .. } => format!("probe {}", backend.raw()),
         Command::WatchNextHop(address) => format!("watch {address}"),
         Command::UnwatchNextHop(address) => format!("unwatch {address}"),
+        Command::WatchReports { backend, .. } => format!("reports of {}", backend.raw()),
+        Command::UnwatchReports(id) => format!("no reports of {}", id.raw()),
+        Command::WriteLoads(loads) => format!("{} loads", loads.len()),
         Command::Announce(said) => said.what.clone(),
     };
     commands.iter().map(name).collect()

@@ -54,6 +54,7 @@ impl Vip {
             protocol: self.config.protocol,
             table_size: self.table.len(),
             affinity: self.config.affinity,
+            scheduler: self.config.scheduler,
         }
     }
 

@@ -8,7 +8,7 @@ use xdp_lb_common::slot::Slot;
 
 use super::encode::{decode, ip_addr};
 use super::maps::Maps;
-use crate::config::{Affinity, Protocol};
+use crate::config::{Affinity, Protocol, Scheduler};
 use crate::control::{Adopted, VipRecord};
 
 /// Reads VIPs, backends and tables back.
@@ -42,6 +42,7 @@ fn vip(entry: &DirectoryEntry) -> Option<VipRecord> {
         protocol: protocol?,
         table_size: entry.table_size,
         affinity: if entry.flags & VIP_AFFINITY != 0 { Affinity::Flow } else { Affinity::None },
+        scheduler: Scheduler::Maglev,
     })
 }
 

@@ -99,7 +99,7 @@ mod tests {
     use xdp_lb_common::ids::VipId;
 
     use super::*;
-    use crate::config::Protocol;
+    use crate::config::{Protocol, Scheduler};
 
     fn vips(count: u16) -> Vec<VipRecord> {
         (0..count)
@@ -110,6 +110,7 @@ mod tests {
                 protocol: if n % 2 == 0 { Protocol::Tcp } else { Protocol::Udp },
                 table_size: 251,
                 affinity: Affinity::None,
+                scheduler: Scheduler::Maglev,
             })
             .collect()
     }

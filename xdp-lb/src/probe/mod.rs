@@ -20,7 +20,8 @@ pub async fn probe(address: IpAddr, kind: &HealthKind, timeout: Duration) -> Res
             let limit = Limit::starting_now(timeout);
             connect(SocketAddr::new(address, *port), &limit).await.map(drop)
         }
-        HealthKind::Http { port, path, host, expect } => {
+        HealthKind::Icmp | HealthKind::Udp { .. } => Err("this check is not made yet".to_owned()),
+        HealthKind::Http { port, path, host, expect, .. } => {
             let limit = Limit::starting_now(timeout);
             let stream = connect(SocketAddr::new(address, *port), &limit).await?;
             http::get(stream, path, host, expect, &limit).await

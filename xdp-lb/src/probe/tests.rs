@@ -12,7 +12,14 @@ const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const QUICK: Duration = Duration::from_millis(300);
 
 fn http(port: u16) -> HealthKind {
-    HealthKind::Http { port, path: "/healthz?deep=1".into(), host: "web.example".into(), expect: 200..=399 }
+    HealthKind::Http {
+        port,
+        path: "/healthz?deep=1".into(),
+        host: "web.example".into(),
+        expect: 200..=399,
+        body: None,
+        tls: None,
+    }
 }
 
 /// Accepts one connection, reads what is asked, answers with `parts` and a pause after each, then waits for the end.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, ProgramArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use xdp_lb::config::{Affinity, Config, Forward, Protocol};
+use xdp_lb::config::{Affinity, Config, Forward, Protocol, Scheduler};
 use xdp_lb::control::{BackendRecord, Command, NextHop, VipRecord};
 use xdp_lb::datapath::{Datapath, Kernel, object};
 use xdp_lb_common::bench::BenchSettings;
@@ -177,6 +177,7 @@ fn vip_record(vip: usize, &(frame, protocol, _): &(Frame, Protocol, bool)) -> Vi
         protocol,
         table_size: MAX_TABLE_SIZE,
         affinity: Affinity::None,
+        scheduler: Scheduler::Maglev,
     }
 }
 

@@ -66,15 +66,20 @@ fn a_vips_and_a_backends_defaults() {
             protocol: Protocol::Tcp,
             forward: Forward::Ipip,
             affinity: Affinity::None,
+            scheduler: Scheduler::Maglev,
             drain: Duration::from_secs(300),
             health: Health {
                 kind: HealthKind::Tcp { port: 80 },
+                via: CheckVia::Direct,
                 interval: Duration::from_secs(2),
                 fast_interval: Duration::from_millis(500),
                 timeout: Duration::from_millis(666),
                 rise: 2,
                 fall: 3,
             },
+            utilization: Utilization::DEFAULT,
+            warmup: Warmup::DEFAULT,
+            weights: Weights::DEFAULT,
             backends: vec![Backend {
                 name: "web-1".to_owned(),
                 address: ip("10.0.0.11"),
@@ -87,8 +92,14 @@ fn a_vips_and_a_backends_defaults() {
 
 #[test]
 fn what_is_checked_by_default() {
-    let http =
-        |port, host: &str| HealthKind::Http { port, path: "/".into(), host: host.into(), expect: 200..=399 };
+    let http = |port, host: &str| HealthKind::Http {
+        port,
+        path: "/".into(),
+        host: host.into(),
+        expect: 200..=399,
+        body: None,
+        tls: None,
+    };
     for (place, text, expected) in [
         (In::Udp, "", HealthKind::None),
         (In::UdpHealth, "", HealthKind::None),
