@@ -11,6 +11,7 @@ mod cross;
 mod decap;
 mod error;
 mod health;
+mod live;
 mod load;
 mod model;
 mod net;
@@ -28,9 +29,9 @@ mod weights;
 mod tests;
 
 pub use error::{Errors, LoadError, Problem};
+pub use live::{Percent, Ratio, Scheduler, Utilization, UtilizationKind, Warmup, Weights};
 pub use load::File;
 pub use model::{
     Admin, Affinity, Agent, Backend, CheckTls, CheckVia, Config, DecapConfig, Forward, Health, HealthKind,
-    Percent, Protocol, Ratio, Scheduler, TableSize, Utilization, UtilizationKind, Vip, Warmup, Weight,
-    Weights, XdpMode,
+    Protocol, TableSize, Vip, Weight, XdpMode,
 };

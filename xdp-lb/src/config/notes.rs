@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::model::{Config, HealthKind, UtilizationKind, Vip};
+use super::live::UtilizationKind;
+use super::model::{Config, HealthKind, Vip};
 use super::rules::shown;
 
 impl Config {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
 
-use super::model::Ratio;
+use super::live::Ratio;
 use super::similar::similar;
 
 /// How a value is read, and what is allowed in words: "expected …".

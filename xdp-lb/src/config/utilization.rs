@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cross::conflict;
 use super::health::{Service, default_host};
-use super::model::{Percent, Ratio, Utilization, UtilizationKind};
+use super::live::{Percent, Ratio, Utilization, UtilizationKind};
 use super::net::{host, path};
 use super::rules::{duration, one_of, port, ratio, shown, text};
 use super::section::{Field, Schema, Section};

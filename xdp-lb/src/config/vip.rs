@@ -4,9 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::health::{Service, health};
-use super::model::{
-    Affinity, Backend, Forward, Health, Protocol, Ratio, Scheduler, Utilization, Vip, Warmup, Weight, Weights,
-};
+use super::live::{Ratio, Scheduler, Utilization, Warmup, Weights};
+use super::model::{Affinity, Backend, Forward, Health, Protocol, Vip, Weight};
 use super::net::unicast;
 use super::rules::{boolean, duration, integer_as, name, one_of, port, ratio};
 use super::section::{Field, Schema, Section};

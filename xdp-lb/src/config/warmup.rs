@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::cross::conflict;
-use super::model::Warmup;
+use super::live::Warmup;
 use super::rules::{duration, ratio, shown};
 use super::section::{Schema, Section};
 use super::vip::VIP;

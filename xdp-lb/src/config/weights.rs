@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::cross::conflict;
-use super::model::Weights;
+use super::live::Weights;
 use super::rules::{decimal, duration, integer, ratio, shown};
 use super::section::{Schema, Section};
 use super::vip::VIP;
