@@ -64,7 +64,7 @@ impl Weighing {
             "[vip.utilization]\nkind = \"orca-http\"\nport = {REPORT_PORT}\npath = \"/load\"\n[vip.warmup]\nwindow = \"90s\""
         );
         let tables = match self {
-            Self::Static => "[vip.warmup]\nwindow = \"0s\"".to_owned(),
+            Self::Static => String::new(),
             Self::Live | Self::LiveP2c => live,
         };
         let health = format!(
@@ -96,7 +96,7 @@ impl Bed {
     /// Starts all servers but the one that returns later, the balancer and the clients.
     pub fn start(&self, weighing: Weighing) -> Result<Experiment<'_>> {
         let workers = (0..usize::from(SERVERS))
-            .map(|index| if index == RETURNS { Ok(None) } else { self.worker(index).map(Some) })
+            .map(|index| if index == RETURNS { Ok(None) } else { self.worker(index, SERVICE).map(Some) })
             .collect::<Result<Vec<_>>>()?;
         let mut agent = Agent::new(&self.topology.balancer)?;
         agent.launch(&weighing.config(&self.topology, self.vip), &[])?;
@@ -111,9 +111,9 @@ impl Bed {
         Ok(Experiment { bed: self, workers, agent, load, began })
     }
 
-    fn worker(&self, index: usize) -> Result<Worker> {
+    fn worker(&self, index: usize, service: Service) -> Result<Worker> {
         let netns = &self.topology.backends[index];
-        Worker::start(netns.handle(), &scene::name(index), PORT, SERVICE, 1 + index as u64)
+        Worker::start(netns.handle(), &scene::name(index), PORT, service, 1 + index as u64)
     }
 }
 
@@ -131,7 +131,7 @@ pub struct Experiment<'a> {
 impl Experiment<'_> {
     /// The server that was away comes back, cold.
     pub fn return_cold(&mut self) -> Result<()> {
-        self.workers[RETURNS] = Some(self.bed.worker(RETURNS)?);
+        self.workers[RETURNS] = Some(self.bed.worker(RETURNS, Service { cold: COLD, ..SERVICE })?);
         Ok(())
     }
 

@@ -29,6 +29,8 @@ const REPORTED_OVER: Duration = Duration::from_secs(1);
 pub struct Service {
     /// Requests served at the same time.
     pub workers: u32,
+    /// Requests that may wait for a worker; more are refused by an error at once.
+    pub line: u32,
     /// Mean service time; times are spread exponentially.
     pub mean: Duration,
     /// How many times slower it is right after its start.
@@ -53,6 +55,7 @@ struct State {
     /// Thousandths by which service times are multiplied.
     slowness: AtomicU32,
     turns: Semaphore,
+    waiting: AtomicU32,
     drawn: AtomicU64,
     served: AtomicU64,
     busy: Mutex<Busy>,
@@ -78,6 +81,7 @@ impl Worker {
             started: now,
             slowness: AtomicU32::new(1000),
             turns: Semaphore::new(service.workers as usize),
+            waiting: AtomicU32::new(0),
             drawn: AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             served: AtomicU64::new(0),
             busy: Mutex::new(Busy { at: now, workers: 0.0, mean_workers: 0.0, rate: 0.0 }),
@@ -165,7 +169,14 @@ async fn answer(mut stream: TcpStream, state: Arc<State>) {
         "/load" => head(200, &format!("endpoint-load-metrics: {}\r\n", state.report(clock::now()))),
         _ if state.failing.load(Ordering::Relaxed) => head(503, ""),
         _ => {
-            let Ok(turn) = state.turns.acquire().await else { return };
+            if state.waiting.fetch_add(1, Ordering::Relaxed) >= state.service.line {
+                state.waiting.fetch_sub(1, Ordering::Relaxed);
+                let _ = stream.write_all(head(503, "").as_bytes()).await;
+                return;
+            }
+            let turn = state.turns.acquire().await;
+            state.waiting.fetch_sub(1, Ordering::Relaxed);
+            let Ok(turn) = turn else { return };
             state.occupy(1.0, clock::now());
             tokio::time::sleep(state.service_time(clock::now())).await;
             state.occupy(-1.0, clock::now());
