@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{Backend, Config, DecapConfig, File, HealthKind, LoadError, Vip};
+use crate::config::{
+    Backend, Config, DecapConfig, File, HealthKind, LoadError, Scheduler, UtilizationKind, Vip, Warmup,
+};
 
 /// Checks a configuration file and touches nothing.
 ///
@@ -90,13 +92,38 @@ fn service(vip: &Vip) -> String {
         HealthKind::Udp { port, .. } => format!("checked by a datagram to port {port}"),
     };
     format!(
-        "{}: {} {port}/{} by {} to {}, {health}",
+        "{}: {} {port}/{} by {} to {}, {health}{}",
         vip.name,
         vip.address,
         vip.protocol.name(),
         vip.forward.name(),
-        counted(vip.backends.len(), "backend")
+        counted(vip.backends.len(), "backend"),
+        liveness(vip)
     )
+}
+
+/// What moves the shares of new connections, where that is not the default.
+fn liveness(vip: &Vip) -> String {
+    let mut text = String::new();
+    if let Scheduler::P2c { margin } = vip.scheduler {
+        let _ = write!(text, ", the better of two by {}", margin.get());
+    }
+    let kind = vip.utilization.kind.name();
+    match &vip.utilization.kind {
+        UtilizationKind::None => {}
+        UtilizationKind::OrcaHttp { port, path, .. } => {
+            let _ = write!(text, ", utilization by {kind} from {path} on port {port}");
+        }
+        UtilizationKind::AgentCheck { port, .. } | UtilizationKind::OrcaGrpc { port } => {
+            let _ = write!(text, ", utilization by {kind} on port {port}");
+        }
+    }
+    if vip.warmup.window.is_zero() {
+        text.push_str(", not warmed up");
+    } else if vip.warmup.window != Warmup::DEFAULT.window {
+        let _ = write!(text, ", warm at {}", humantime::format_duration(vip.warmup.window));
+    }
+    text
 }
 
 fn shares(text: &mut String, vip: &Vip) {
@@ -168,6 +195,30 @@ mod tests {
              \x20 dns: 2001:db8::53 any port/udp by l2 to 0 backends, not checked\n\
              note: vip \"dns\": no [[vip.backend]]: its packets are dropped and counted\n"
         );
+    }
+
+    #[test]
+    fn what_moves_shares_is_told_where_it_is_not_the_default() {
+        for (text, said) in [
+            ("", ""),
+            ("[vip.warmup]\nwindow = \"90s\"", ""),
+            ("[vip.warmup]\nwindow = \"0s\"", ", not warmed up"),
+            ("[vip.warmup]\nwindow = \"30s\"", ", warm at 30s"),
+            ("scheduler = \"p2c\"", ", the better of two by 0.25"),
+            ("utilization = { kind = \"orca-http\" }", ", utilization by orca-http from / on port 9708"),
+            ("utilization = { kind = \"orca-grpc\", port = 1 }", ", utilization by orca-grpc on port 1"),
+            (
+                "scheduler = \"p2c\"\nutilization.kind = \"agent-check\"\nwarmup.window = \"5m\"",
+                ", the better of two by 0.25, utilization by agent-check on port 9707, warm at 5m",
+            ),
+        ] {
+            let vip = "[[vip]]\nname = \"a\"\naddress = \"10.1.0.1\"\nport = 1\nforward = \"ipip\"\n";
+            let text = format!("[agent]\ninterfaces = [\"eth0\"]\n{vip}{text}");
+            let config = Config::from_toml(&text, Path::new("lb.toml")).unwrap();
+            let expected =
+                format!("a: 10.1.0.1 port 1/tcp by ipip to 0 backends, checked by TCP on port 1{said}");
+            assert_eq!(service(&config.vips[0]), expected);
+        }
     }
 
     #[test]

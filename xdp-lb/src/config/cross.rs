@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::agent::RawAgent;
 use super::model::{Forward, TableSize};
 use super::rules::shown;
+use super::section::Field;
 use super::source::Source;
 use super::vip::{RawBackend, RawVip};
 
@@ -87,18 +88,33 @@ fn first_past<T>(items: &[T], room: Option<u32>) -> Option<&T> {
 /// another such silence does.
 fn drain(source: &Source<'_>, agent: &RawAgent, vip: &RawVip) {
     let (Some(drain), Some(idle)) = (vip.drain.value, agent.flow_idle.value) else { return };
-    if drain <= idle {
-        return;
+    if drain > idle {
+        let idle = ("agent.flow_idle", &agent.flow_idle);
+        let mend = "a recorded connection that is silent for so long would be forgotten and move; raise \
+                    agent.flow_idle or lower drain";
+        conflict(source, &vip.drain, "longer than", idle, shown, mend);
     }
-    let longer =
-        if vip.drain.given { "is longer".into() } else { format!("is {} by default, longer", shown(drain)) };
-    let by_default = if agent.flow_idle.given { "" } else { " by default" };
-    let (idle, line) = (shown(idle), source.line(agent.flow_idle.place.offset));
-    let message = format!(
-        "{longer} than agent.flow_idle, which is {idle}{by_default} (line {line}): a recorded connection that is \
-         silent for so long would be forgotten and move; raise agent.flow_idle or lower drain"
-    );
-    source.report(&vip.drain.place, message);
+}
+
+/// Reports that `field` is `longer than`, say, another, named with its value and line.
+pub(super) fn conflict<T: Copy>(
+    source: &Source<'_>,
+    field: &Field<T>,
+    relation: &str,
+    (name, other): (&str, &Field<T>),
+    show: impl Fn(T) -> String,
+    mend: &str,
+) {
+    let (Some(value), Some(limit)) = (field.value, other.value) else { return };
+    let is = if field.given {
+        format!("is {relation}")
+    } else {
+        format!("is {} by default, {relation}", show(value))
+    };
+    let by_default = if other.given { "" } else { " by default" };
+    let (limit, line) = (show(limit), source.line(other.place.offset));
+    let message = format!("{is} {name}, which is {limit}{by_default} (line {line}): {mend}");
+    source.report(&field.place, message);
 }
 
 fn backends(source: &Source<'_>, vip: &RawVip) {

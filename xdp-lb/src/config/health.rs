@@ -129,7 +129,7 @@ impl Question {
 }
 
 /// What clients of the VIP would send: its address, and its port unless that is HTTP's own or any.
-fn default_host(service: &Service) -> Option<String> {
+pub(super) fn default_host(service: &Service) -> Option<String> {
     let address = match service.address? {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),

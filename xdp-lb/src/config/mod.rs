@@ -19,7 +19,10 @@ mod rules;
 mod section;
 mod similar;
 mod source;
+mod utilization;
 mod vip;
+mod warmup;
+mod weights;
 
 #[cfg(test)]
 mod tests;

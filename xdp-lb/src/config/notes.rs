@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::{Config, HealthKind, Vip};
+use super::model::{Config, HealthKind, UtilizationKind, Vip};
 use super::rules::shown;
 
 impl Config {
@@ -21,9 +21,8 @@ impl Config {
             } else if vip.health.kind == HealthKind::None {
                 notes.push(note("backends are not checked: a dead one keeps its share"));
             }
-            if let Some(text) = slow_to_notice(vip) {
-                notes.push(note(&text));
-            }
+            let perhaps = [slow_to_notice(vip), judged_alone(vip), unended_question(vip)];
+            notes.extend(perhaps.into_iter().flatten().map(|text| note(&text)));
             let slots = self.agent.table_size.slots() as usize;
             if takers(vip) * SLOTS_PER_BACKEND > slots {
                 notes.push(note(&format!(
@@ -61,6 +60,28 @@ fn slow_to_notice(vip: &Vip) -> Option<String> {
             rounded(health.silent_time()),
             shown(health.interval)
         )
+    })
+}
+
+/// A share of failures means little where it is one of one.
+fn judged_alone(vip: &Vip) -> Option<String> {
+    let (interval, window) = (vip.health.interval, vip.weights.failure_window);
+    (vip.health.kind != HealthKind::None && interval > window).then(|| {
+        format!(
+            "each check is judged alone, as health.interval = {} is longer than weights.failure_window = {}: one failure \
+             lowers a weight by more than half, raise weights.failure_window to several intervals",
+            shown(interval),
+            shown(window)
+        )
+    })
+}
+
+/// Nothing is added to what is sent, as with HAProxy's `agent-send`, and agents commonly read a line.
+fn unended_question(vip: &Vip) -> Option<String> {
+    let UtilizationKind::AgentCheck { send, .. } = &vip.utilization.kind else { return None };
+    (!send.is_empty() && !send.ends_with('\n')).then(|| {
+        let told = "utilization.send does not end with \"\\n\": an agent that waits for the end of the line never answers";
+        told.to_owned()
     })
 }
 

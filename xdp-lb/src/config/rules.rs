@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
 
+use super::model::Ratio;
 use super::similar::similar;
 
 /// How a value is read, and what is allowed in words: "expected …".
@@ -69,6 +70,57 @@ pub(super) fn integer_as<'r, T>(
             Err(Refusal::Hint("write it without quotes".into()))
         }
         _ => Err(Refusal::Unexpected),
+    })
+}
+
+/// A number whose thousandths are in `range`. Finer ones are refused: two numbers that differ in the file shall differ.
+pub(super) fn ratio(range: RangeInclusive<u32>) -> Rule<'static, Ratio> {
+    let bound = |thousandths: &u32| decimal(Ratio::thousandths(*thousandths));
+    let expected = format!("a number from {} to {}", bound(range.start()), bound(range.end()));
+    Rule::new(expected, move |value| {
+        let written = match value {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            DeValue::String(text) if text.trim().parse::<f64>().is_ok() => {
+                return Err(Refusal::Hint("write it without quotes".into()));
+            }
+            DeValue::String(text) if text.trim().ends_with('%') => {
+                return Err(Refusal::Hint("write a share as a fraction, 25 % as 0.25".into()));
+            }
+            _ => return Err(Refusal::Unexpected),
+        };
+        let exact = written.parse::<f64>().map_err(|_| Refusal::Unexpected)? * 1000.0;
+        // What is no number is in no range.
+        if !(0.0..=MOST_THOUSANDTHS).contains(&exact) {
+            return Err(Refusal::Unexpected);
+        }
+        let thousandths = exact.round() as u32;
+        let nearest = Ratio::thousandths(thousandths);
+        if !range.contains(&thousandths) {
+            Err(Refusal::Unexpected)
+        } else if (exact - f64::from(thousandths)).abs() > ROUNDING {
+            Err(Refusal::Hint(format!("three decimals at most, write {}", decimal(nearest))))
+        } else {
+            Ok(nearest)
+        }
+    })
+}
+
+/// Largest ratio there is.
+const MOST_THOUSANDTHS: f64 = 1_000_000.0;
+
+/// More than floating point loses of a decimal fraction below that, and less than any digit means.
+const ROUNDING: f64 = 1e-9;
+
+/// A ratio as people write it: `0.25`.
+pub(super) fn decimal(ratio: Ratio) -> String {
+    ratio.get().to_string()
+}
+
+/// A text of at most `longest` bytes.
+pub(super) fn text(longest: usize) -> Rule<'static, String> {
+    Rule::string(format!("a text of at most {longest} bytes"), move |text| {
+        if text.len() <= longest { Ok(text.to_owned()) } else { Err(Refusal::Unexpected) }
     })
 }
 

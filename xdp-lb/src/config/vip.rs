@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use super::health::{Service, health};
 use super::model::{
-    Affinity, Backend, Forward, Health, Protocol, Scheduler, Utilization, Vip, Warmup, Weight, Weights,
+    Affinity, Backend, Forward, Health, Protocol, Ratio, Scheduler, Utilization, Vip, Warmup, Weight, Weights,
 };
 use super::net::unicast;
-use super::rules::{boolean, duration, integer_as, name, one_of, port};
+use super::rules::{boolean, duration, integer_as, name, one_of, port, ratio};
 use super::section::{Field, Schema, Section};
 use super::source::Place;
+use super::utilization::utilization;
+use super::warmup::warmup;
+use super::weights::weights;
 
 pub(super) const VIP: Schema = Schema {
     header: "[[vip]]",
@@ -21,15 +24,18 @@ pub(super) const VIP: Schema = Schema {
         "protocol",
         "forward",
         "scheduler",
+        "p2c_margin",
         "affinity",
         "drain",
         "health",
+        "utilization",
+        "warmup",
+        "weights",
         "backend",
     ],
     refused: &[
-        ("utilization", "this version does not read utilization reports: remove the table"),
-        ("warmup", "this version does not warm backends up: remove the table"),
         ("backends", "write each backend as a table of its own, headed [[vip.backend]]"),
+        ("weight", "each backend has its own: set it in [[vip.backend]]"),
         ("table_size", "is one for all VIPs: set it in [agent]"),
     ],
     outer: None,
@@ -51,8 +57,12 @@ pub(super) struct RawVip {
     pub protocol: Field<Protocol>,
     pub forward: Field<Forward>,
     affinity: Field<Affinity>,
+    scheduler: Option<Scheduler>,
     pub drain: Field<Duration>,
     health: Option<Health>,
+    utilization: Option<Utilization>,
+    warmup: Option<Warmup>,
+    weights: Option<Weights>,
     pub backends: Vec<RawBackend>,
 }
 
@@ -67,7 +77,6 @@ pub(super) struct RawBackend {
 
 impl RawVip {
     pub(super) fn read(vip: &Section<'_>) -> Self {
-        vip.or("scheduler", one_of(&[("maglev", ())], &[("p2c", "this version has maglev only")]), ());
         let address = vip.required("address", unicast());
         let port = vip.required("port", port(Some(" (0 = any port)")));
         let protocol = vip.or("protocol", one_of(PROTOCOLS, &[]), Protocol::Tcp);
@@ -83,7 +92,11 @@ impl RawVip {
             name: vip.required("name", name()),
             forward: vip.required("forward", one_of(FORWARDS, REFUSED_FORWARDS)),
             drain: vip.or("drain", duration(SHORTEST_DRAIN..=LONGEST_DRAIN), DRAIN),
+            scheduler: scheduler(vip, protocol.value, affinity.value),
             health: health(vip, &service),
+            utilization: utilization(vip, &service),
+            warmup: warmup(vip),
+            weights: weights(vip),
             backends: vip.tables("backend", &BACKEND).iter().map(RawBackend::read).collect(),
             address,
             port,
@@ -100,15 +113,34 @@ impl RawVip {
             protocol: self.protocol.value?,
             forward: self.forward.value?,
             affinity: self.affinity.value?,
-            scheduler: Scheduler::Maglev,
+            scheduler: self.scheduler?,
             drain: self.drain.value?,
             health: self.health?,
-            utilization: Utilization::DEFAULT,
-            warmup: Warmup::DEFAULT,
-            weights: Weights::DEFAULT,
+            utilization: self.utilization?,
+            warmup: self.warmup?,
+            weights: self.weights?,
             backends: self.backends.into_iter().map(RawBackend::build).collect::<Option<_>>()?,
         })
     }
+}
+
+fn scheduler(vip: &Section<'_>, protocol: Option<Protocol>, affinity: Option<Affinity>) -> Option<Scheduler> {
+    let scheduler = vip.or("scheduler", one_of(SCHEDULERS, &[]), Scheduler::Maglev);
+    let margin = vip.or("p2c_margin", ratio(0..=4000), P2C_MARGIN);
+    if scheduler.value? == Scheduler::Maglev {
+        let by_default = if scheduler.given { "" } else { ", the default" };
+        let reason = format!(
+            "has no effect with scheduler = \"maglev\"{by_default}: set scheduler = \"p2c\", or remove this"
+        );
+        vip.useless("p2c_margin", &reason);
+        return Some(Scheduler::Maglev);
+    }
+    if (protocol, affinity) == (Some(Protocol::Udp), Some(Affinity::None)) {
+        let message = "needs affinity = \"flow\" with protocol = \"udp\", as a flow that is not recorded does not stay \
+                       with its second choice: set that, or scheduler = \"maglev\"";
+        vip.source().report(&scheduler.place, message);
+    }
+    Some(Scheduler::P2c { margin: margin.value? })
 }
 
 impl RawBackend {
@@ -154,6 +186,11 @@ const REFUSED_FORWARDS: &[(&str, &str)] = &[
 ];
 
 const AFFINITIES: &[(&str, Affinity)] = &[("none", Affinity::None), ("flow", Affinity::Flow)];
+
+const SCHEDULERS: &[(&str, Scheduler)] =
+    &[("maglev", Scheduler::Maglev), ("p2c", Scheduler::P2c { margin: P2C_MARGIN })];
+
+const P2C_MARGIN: Ratio = Ratio::thousandths(250);
 
 const DRAIN: Duration = Duration::from_secs(300);
 const SHORTEST_DRAIN: Duration = Duration::from_secs(1);

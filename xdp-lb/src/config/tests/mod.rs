@@ -10,9 +10,13 @@ mod agent;
 mod any_text;
 mod decap;
 mod health;
+mod live;
 mod readme;
 mod reference;
+mod utilization;
 mod vip;
+mod warmup;
+mod weights;
 mod whole;
 
 /// What is tried out, where, and every line that is said of it.
@@ -27,6 +31,11 @@ enum In {
     Udp,
     Health,
     UdpHealth,
+    Utilization,
+    AgentCheck,
+    OrcaHttp,
+    Warmup,
+    Weights,
     Backend,
     Decap,
     DecapFile,
@@ -46,6 +55,11 @@ impl In {
             Self::Udp => format!("{AGENT}{VIP}protocol = \"udp\"\n"),
             Self::Health => format!("{AGENT}{VIP}[vip.health]\n"),
             Self::UdpHealth => format!("{AGENT}{VIP}protocol = \"udp\"\n[vip.health]\n"),
+            Self::Utilization => format!("{AGENT}{VIP}[vip.utilization]\n"),
+            Self::AgentCheck => format!("{AGENT}{VIP}[vip.utilization]\nkind = \"agent-check\"\n"),
+            Self::OrcaHttp => format!("{AGENT}{VIP}[vip.utilization]\nkind = \"orca-http\"\n"),
+            Self::Warmup => format!("{AGENT}{VIP}[vip.warmup]\n"),
+            Self::Weights => format!("{AGENT}{VIP}[vip.weights]\n"),
             Self::Backend => format!("{AGENT}{VIP}{BACKEND}"),
             Self::Decap => DECAP.to_owned(),
         };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::section::Schema;
-use super::super::{Config, DecapConfig, agent, decap, health, load, vip};
+use super::super::{Config, DecapConfig, agent, decap, health, load, utilization, vip, warmup, weights};
 
 const REFERENCE: &str = include_str!("../reference.md");
 
@@ -28,11 +28,14 @@ fn keys_in_table(header: &str) -> Vec<&'static str> {
 
 #[test]
 fn every_key_that_is_read_is_in_the_reference_and_no_other() {
-    let tables: [(&Schema, &[&str]); 6] = [
+    let tables: [(&Schema, &[&str]); 9] = [
         (&agent::AGENT, &[]),
         (&agent::ADMIN, &[]),
-        (&vip::VIP, &["health", "backend"]),
+        (&vip::VIP, &["health", "utilization", "warmup", "weights", "backend"]),
         (&health::HEALTH, &[]),
+        (&utilization::UTILIZATION, &[]),
+        (&warmup::WARMUP, &[]),
+        (&weights::WEIGHTS, &[]),
         (&vip::BACKEND, &[]),
         (&decap::DECAP, &[]),
     ];

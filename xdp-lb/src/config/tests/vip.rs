@@ -120,11 +120,69 @@ interfaces = ["eth0"]"#, &[
     ("forward by full NAT", In::Vip, r#"forward = "fullnat""#, &[
         r#"lb.toml:7: vip[0] "web": forward = "fullnat": expected "l2" or "ipip": this version does not translate addresses; "l2" and "ipip" need the VIP's address on the backends"#,
     ]),
-    ("choice of two", In::Vip, r#"scheduler = "p2c""#, &[
-        r#"lb.toml:8: vip[0] "web": scheduler = "p2c": expected "maglev": this version has maglev only"#,
-    ]),
     ("another scheduler", In::Vip, r#"scheduler = "rr""#, &[
-        r#"lb.toml:8: vip[0] "web": scheduler = "rr": expected "maglev""#,
+        r#"lb.toml:8: vip[0] "web": scheduler = "rr": expected "maglev" or "p2c""#,
+    ]),
+    ("a scheduler, nearly right", In::Vip, r#"scheduler = "p2""#, &[
+        r#"lb.toml:8: vip[0] "web": scheduler = "p2": expected "maglev" or "p2c": did you mean "p2c"?"#,
+    ]),
+    ("a choice of two for flows that are not recorded", In::Udp, r#"scheduler = "p2c""#, &[
+        r#"lb.toml:9: vip[0] "web": scheduler = "p2c": needs affinity = "flow" with protocol = "udp", as a flow that is not recorded does not stay with its second choice: set that, or scheduler = "maglev""#,
+    ]),
+    ("the same, said twice", In::Udp, r#"scheduler = "p2c"
+affinity = "none""#, &[
+        r#"lb.toml:9: vip[0] "web": scheduler = "p2c": needs affinity = "flow" with protocol = "udp", as a flow that is not recorded does not stay with its second choice: set that, or scheduler = "maglev""#,
+    ]),
+    ("a margin without choice, by default", In::Vip, "p2c_margin = 0.5", &[
+        r#"lb.toml:8: vip[0] "web": p2c_margin = 0.5: has no effect with scheduler = "maglev", the default: set scheduler = "p2c", or remove this"#,
+    ]),
+    ("a margin without choice", In::Vip, r#"scheduler = "maglev"
+p2c_margin = 0.5"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = 0.5: has no effect with scheduler = "maglev": set scheduler = "p2c", or remove this"#,
+    ]),
+    ("a margin past all margins", In::Vip, r#"scheduler = "p2c"
+p2c_margin = 4.001"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = 4.001: expected a number from 0 to 4"#,
+    ]),
+    ("a margin below 0", In::Vip, r#"scheduler = "p2c"
+p2c_margin = -0.1"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = -0.1: expected a number from 0 to 4"#,
+    ]),
+    ("a margin in quotes", In::Vip, r#"scheduler = "p2c"
+p2c_margin = "0.25""#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = "0.25": expected a number from 0 to 4: write it without quotes"#,
+    ]),
+    ("a margin in per cent", In::Vip, r#"scheduler = "p2c"
+p2c_margin = "25%""#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = "25%": expected a number from 0 to 4: write a share as a fraction, 25 % as 0.25"#,
+    ]),
+    ("a margin in words", In::Vip, r#"scheduler = "p2c"
+p2c_margin = "a quarter""#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = "a quarter": expected a number from 0 to 4"#,
+    ]),
+    ("a margin too fine", In::Vip, r#"scheduler = "p2c"
+p2c_margin = 0.33333"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = 0.33333: expected a number from 0 to 4: three decimals at most, write 0.333"#,
+    ]),
+    ("a margin that is no number", In::Vip, r#"scheduler = "p2c"
+p2c_margin = nan"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = nan: expected a number from 0 to 4"#,
+    ]),
+    ("an endless margin", In::Vip, r#"scheduler = "p2c"
+p2c_margin = inf"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = inf: expected a number from 0 to 4"#,
+    ]),
+    ("a margin past all numbers", In::Vip, r#"scheduler = "p2c"
+p2c_margin = 99999999999999999999"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = 99999999999999999999: expected a number from 0 to 4"#,
+    ]),
+    ("a margin in hexadecimal", In::Vip, r#"scheduler = "p2c"
+p2c_margin = 0x1"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = 0x1: expected a number from 0 to 4"#,
+    ]),
+    ("a margin as a switch", In::Vip, r#"scheduler = "p2c"
+p2c_margin = true"#, &[
+        r#"lb.toml:9: vip[0] "web": p2c_margin = true: expected a number from 0 to 4"#,
     ]),
     ("affinity on TCP", In::Vip, r#"affinity = "flow""#, &[
         r#"lb.toml:8: vip[0] "web": affinity = "flow": is for protocol = "udp": TCP connections stay where they are without it, remove it"#,
@@ -141,14 +199,8 @@ interfaces = ["eth0"]"#, &[
     ("drain as on a backend", In::Vip, "drain = true", &[
         r#"lb.toml:8: vip[0] "web": drain = true: expected a duration from 1s to 8h"#,
     ]),
-    ("utilization reports", In::Vip, r#"[vip.utilization]
-kind = "agent-check"
-port = 9707"#, &[
-        r#"lb.toml:8: vip[0] "web": utilization: this version does not read utilization reports: remove the table"#,
-    ]),
-    ("warm-up", In::Vip, r#"[vip.warmup]
-window = "90s""#, &[
-        r#"lb.toml:8: vip[0] "web": warmup: this version does not warm backends up: remove the table"#,
+    ("a weight for a whole VIP", In::Vip, "weight = 3", &[
+        r#"lb.toml:8: vip[0] "web": weight = 3: each backend has its own: set it in [[vip.backend]]"#,
     ]),
     ("a table size for one VIP", In::Vip, "table_size = 251", &[
         r#"lb.toml:8: vip[0] "web": table_size = 251: is one for all VIPs: set it in [agent]"#,
@@ -161,10 +213,10 @@ name = "web-1""#, &[
         r#"lb.toml:8: vip[0] "web": backend: expected an array of tables, each written [[vip.backend]]"#,
     ]),
     ("an unknown key", In::Vip, r#"proto = "tcp""#, &[
-        r#"lb.toml:8: vip[0] "web": proto = "tcp": unknown key: expected name, address, port, protocol, forward, scheduler, affinity, drain, health or backend"#,
+        r#"lb.toml:8: vip[0] "web": proto = "tcp": unknown key: expected name, address, port, protocol, forward, scheduler, p2c_margin, affinity, drain, health, utilization, warmup, weights or backend"#,
     ]),
     ("a quoted key that is long and odd", In::Vip, r#""é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é " = 1"#, &[
-        r#"lb.toml:8: vip[0] "web": "é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é… = 1: unknown key: expected name, address, port, protocol, forward, scheduler, affinity, drain, health or backend"#,
+        r#"lb.toml:8: vip[0] "web": "é é é é é é é é é é é é é é é é é é é é é é é é é é é é é é… = 1: unknown key: expected name, address, port, protocol, forward, scheduler, p2c_margin, affinity, drain, health, utilization, warmup, weights or backend"#,
     ]),
     ("a backend that is only a header", In::Vip, "[[vip.backend]]", &[
         r#"lb.toml:8: vip[0] "web": backend[0]: name: missing: expected a name of 1 to 63 letters, digits, '.', '_' or '-' that begins with a letter or digit"#,
