@@ -32,8 +32,16 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 const PORT: u16 = 8080;
 
 /// 200 requests a second each.
-const SERVICE: Service =
-    Service { workers: 8, mean: Duration::from_millis(40), cold: 6.0, warms_over: Duration::from_secs(15) };
+const SERVICE: Service = Service {
+    workers: 8,
+    line: 200,
+    mean: Duration::from_millis(40),
+    cold: 1.0,
+    warms_over: Duration::from_secs(15),
+};
+
+/// How many times slower it begins.
+const COLD: f64 = 6.0;
 
 /// 55 % of what eight servers can do.
 const RATE: f64 = 880.0;
@@ -64,7 +72,7 @@ impl Weighing {
             "[vip.utilization]\nkind = \"orca-http\"\nport = {REPORT_PORT}\npath = \"/load\"\n[vip.warmup]\nwindow = \"90s\""
         );
         let tables = match self {
-            Self::Static => String::new(),
+            Self::Static => "[vip.warmup]\nwindow = \"0s\"".to_owned(),
             Self::Live | Self::LiveP2c => live,
         };
         let health = format!(
