@@ -6,6 +6,7 @@
 mod bed;
 mod cases;
 mod frames;
+mod load;
 mod report;
 
 use std::process::ExitCode;
@@ -28,6 +29,10 @@ struct Args {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
+
+    /// Instead, serve real connections by live and by static weights while servers slow down and return
+    #[arg(long)]
+    load: bool,
 
     /// How often every case is measured
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
@@ -58,6 +63,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
+    if args.load {
+        return load::run(args.json, &args.only);
+    }
     pin_to(args.cpu)?;
     let mut bed = Bed::new().context("setting up the program and its tables")?;
     let wanted = |case: &&Case| case.name.contains(&args.only);
