@@ -123,7 +123,7 @@ impl<'a> Engine<'a> {
 
     /// A new instance for balancer `index`, which knows the servers that are there.
     fn start(&self, index: usize, generation: u32) -> Result<Box<dyn Policy>> {
-        let seed = Rng::new(self.seed, 2000 + index as u64 + 1000 * u64::from(generation)).next();
+        let seed = Rng::new(self.seed, 2000 + index as u64 + 1000 * u64::from(generation)).bits();
         let start = Start { now: self.now, servers: self.settings.servers, seed };
         let mut policy = (self.row.make)(&start)?;
         let is_there = |server: &usize| self.scenario.joins(*server, self.settings) <= self.now;
@@ -218,7 +218,7 @@ impl<'a> Engine<'a> {
     /// All of a request is drawn here, whoever balances it: every policy meets the same.
     fn request(&mut self) {
         let index = self.world.below(self.balancers.len());
-        let request = Request { hash: self.world.next() };
+        let request = Request { hash: self.world.bits() };
         let demand = self.settings.service.draw(&mut self.world);
         let luck = self.world.unit();
         self.next_request = self.now + self.gap();

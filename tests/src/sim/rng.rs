@@ -20,7 +20,7 @@ impl Rng {
 
     /// 64 random bits.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         let s = &mut self.state;
         let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let shifted = s[1] << 17;
@@ -36,13 +36,13 @@ impl Rng {
     /// From 0 to below 1.
     #[inline]
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// From 0 to below `bound`, which is not 0.
     #[inline]
     pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 
     /// Two different numbers below `bound`; 0 twice where there is only that.
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn streams_are_repeatable_and_different() {
         let draw =
-            |seed, stream| (0..4).map(|_| 0).map(|_| Rng::new(seed, stream).next()).collect::<Vec<_>>();
+            |seed, stream| (0..4).map(|_| 0).map(|_| Rng::new(seed, stream).bits()).collect::<Vec<_>>();
         assert_eq!(draw(1, 0), draw(1, 0));
         assert_ne!(draw(1, 0), draw(1, 1));
         assert_ne!(draw(1, 0), draw(2, 0));

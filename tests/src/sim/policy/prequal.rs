@@ -1,7 +1,8 @@
 //! Prequal's asynchronous mode with its hot-cold lexicographic rule (Wydrowski, Kleinberg, Rumble, Archer: "Load is not
 //! what you should balance: Introducing Prequal", NSDI'24), at the paper's baseline: 3 probes a query, a pool of 16, one
 //! removed per query (the oldest and the worst in turn), age-out 1 s, RIF quantile 0.84, δ = 1, random choice under 2
-//! probes. Probes take the network's time. The idle time after which it probes without a query is not published.
+//! probes. A newer probe of a server takes the place of the older one, which matters where the fleet is hardly larger than
+//! the pool. Probes take the network's time. The idle time after which it probes without a query is not published.
 
 use std::collections::VecDeque;
 
@@ -22,15 +23,23 @@ const DELTA: f64 = 1.0;
 const IDLE: Time = 500 * MILLISECOND;
 /// Probes from whose requests in flight the quantile is estimated.
 const RECENT: usize = 128;
+/// More requests in flight are counted as so many.
+const LARGEST: usize = 255;
 
 struct Prequal {
     members: Members<()>,
     pool: Vec<Probe>,
-    recent: VecDeque<u32>,
+    recent: Recent,
     hot_from: u32,
     removes_oldest: bool,
     last_probe: Time,
     rng: Rng,
+}
+
+/// Requests in flight that the last probes met, and how many met as many each.
+struct Recent {
+    last: VecDeque<usize>,
+    counts: [usize; LARGEST + 1],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +61,7 @@ impl Prequal {
         Self {
             members: Members::new(start.servers),
             pool: Vec::new(),
-            recent: VecDeque::new(),
+            recent: Recent { last: VecDeque::new(), counts: [0; LARGEST + 1] },
             hot_from: u32::MAX,
             removes_oldest: false,
             last_probe: start.now,
@@ -90,28 +99,51 @@ impl Prequal {
         self.last_probe = now;
         let present = self.members.present();
         // Without replacement, by rejection: there are many more servers than probes.
-        let mut chosen: Vec<usize> = Vec::with_capacity(PROBES_PER_QUERY);
-        while chosen.len() < PROBES_PER_QUERY.min(present.len()) {
-            let server = present[self.rng.below(present.len())];
-            if !chosen.contains(&server) {
-                chosen.push(server);
-                io.ask(server, Question::Probe);
+        let mut chosen = [usize::MAX; PROBES_PER_QUERY];
+        for place in 0..PROBES_PER_QUERY.min(present.len()) {
+            while chosen[place] == usize::MAX {
+                let server = present[self.rng.below(present.len())];
+                if !chosen.contains(&server) {
+                    chosen[place] = server;
+                    io.ask(server, Question::Probe);
+                }
             }
         }
     }
 
     fn learn(&mut self, probe: Probe) {
-        self.recent.push_back(probe.in_flight);
-        if self.recent.len() > RECENT {
-            self.recent.pop_front();
-        }
-        let mut sorted: Vec<u32> = self.recent.iter().copied().collect();
-        let rank = (QUANTILE * (sorted.len() - 1) as f64).round() as usize;
-        self.hot_from = *sorted.select_nth_unstable(rank).1;
-        if self.pool.len() == POOL {
+        self.recent.add(probe.in_flight);
+        self.hot_from = self.recent.quantile();
+        // What was known of the same server is older and would be taken for another's.
+        if let Some(place) = self.pool.iter().position(|old| old.server == probe.server) {
+            self.pool.remove(place);
+        } else if self.pool.len() == POOL {
             self.pool.remove(0);
         }
         self.pool.push(probe);
+    }
+}
+
+impl Recent {
+    fn add(&mut self, in_flight: u32) {
+        let in_flight = (in_flight as usize).min(LARGEST);
+        self.counts[in_flight] += 1;
+        self.last.push_back(in_flight);
+        if self.last.len() > RECENT
+            && let Some(oldest) = self.last.pop_front()
+        {
+            self.counts[oldest] -= 1;
+        }
+    }
+
+    fn quantile(&self) -> u32 {
+        let rank = (QUANTILE * self.last.len() as f64).ceil() as usize;
+        let mut below = 0;
+        let reached = self.counts.iter().position(|count| {
+            below += count;
+            below >= rank
+        });
+        reached.unwrap_or(LARGEST) as u32
     }
 }
 
@@ -176,12 +208,11 @@ mod tests {
 
     #[test]
     fn cold_before_hot_then_latency_then_requests_in_flight() {
-        let rows: [(&str, &[(u32, Time)], usize); 3] = [
-            ("the fastest of the cold", &[(9, 1), (2, 50), (2, 40)], 2),
-            ("all hot: the fewest in flight", &[(9, 1), (8, 50), (7, 60)], 2),
-            ("the only cold one", &[(9, 1), (8, 2), (1, 90)], 2),
-        ];
-        for (description, probes, expected) in rows {
+        for (description, probes, expected) in [
+            ("the fastest of the cold", [(9, 1), (2, 40), (2, 50)], 1),
+            ("all hot: the fewest in flight", [(9, 1), (8, 50), (7, 60)], 2),
+            ("the only cold one", [(1, 90), (9, 1), (8, 2)], 0),
+        ] {
             let mut policy = policy(20);
             for (server, (in_flight, latency)) in probes.iter().enumerate() {
                 policy.pool.push(Probe {

@@ -80,7 +80,7 @@ fn strides(weights: &[f64]) -> Vec<u64> {
     let mean = known.iter().sum::<f64>() / known.len() as f64;
     let most = known.iter().copied().fold(0.0, f64::max).min(mean * MOST_OF_MEAN);
     let scale = LARGEST as f64 / most;
-    let least = (mean * LEAST_OF_MEAN * scale).ceil().max(1.0);
+    let least = (mean * LEAST_OF_MEAN * scale).round().max(1.0);
     let stride = |weight: &f64| {
         let weight = if *weight > 0.0 { *weight } else { mean };
         (weight * scale).round().clamp(least, LARGEST as f64) as u64

@@ -247,7 +247,7 @@ impl Policy for Layer4 {
     fn restart(&mut self, now: Time) -> bool {
         self.polls.clear();
         self.questions.clear();
-        self.seed = self.rng.next();
+        self.seed = self.rng.bits();
         if let Ok(config) = config::of(&self.members) {
             self.begin(config, now);
         }
