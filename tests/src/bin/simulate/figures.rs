@@ -1,8 +1,8 @@
 //! The figures of all runs, over seeds.
 
-use xdp_lb_tests::sim::policy::Row;
+use xdp_lb_tests::sim::policy::{ROWS, Row};
 use xdp_lb_tests::sim::regret::{Costs, Spread};
-use xdp_lb_tests::sim::{MILLISECOND, Measured, Scenario, Settings};
+use xdp_lb_tests::sim::{MILLISECOND, Measured, SCENARIOS, Scenario, Settings};
 
 use crate::runs::Runs;
 
@@ -16,6 +16,8 @@ pub(crate) struct Figures {
     /// By policy.
     pub(crate) worst: Vec<Spread>,
     pub(crate) events: u64,
+    /// Every policy and every scenario is there.
+    pub(crate) is_whole: bool,
 }
 
 /// A policy in a scenario.
@@ -47,6 +49,7 @@ impl Figures {
             cells: (0..rows.len()).map(of_policy).collect(),
             worst: (0..rows.len()).map(|policy| costs.worst(policy)).collect(),
             events: runs.iter().flatten().flatten().map(|run| run.events).sum(),
+            is_whole: scenarios.len() == SCENARIOS.len() && rows.len() == ROWS.len(),
             scenarios,
             rows,
             seeds,

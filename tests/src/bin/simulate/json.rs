@@ -19,7 +19,9 @@ struct Figure {
 }
 
 pub(crate) fn print(out: &mut impl Write, figures: &Figures) -> Result<()> {
-    for (row, worst) in figures.rows.iter().zip(&figures.worst) {
+    // A regret to the best of a few is not the figure of this name.
+    let named = figures.is_whole.then(|| figures.rows.iter().zip(&figures.worst));
+    for (row, worst) in named.into_iter().flatten() {
         let name = format!("{}.worst_case_regret", key(row.name));
         write(out, name, worst.median, "ratio", row.own.then_some(AIM))?;
     }

@@ -10,8 +10,9 @@ const WIDTH: usize = 74;
 const HEIGHT: usize = 26;
 /// Between the scenarios and the worst case.
 const GAP: usize = 10;
-/// The best, somewhat worse, far worse: at regret 1, 2 and 10 and above. Colours that the colour-blind tell apart.
-const COLOURS: [[f64; 3]; 3] = [[46.0, 125.0, 140.0], [222.0, 165.0, 60.0], [176.0, 48.0, 48.0]];
+/// The best, somewhat worse, far worse: at regret 1, 2 and 10 and above. Dark enough for white
+/// figures, and told apart by the colour-blind.
+const COLOURS: [[f64; 3]; 3] = [[46.0, 125.0, 140.0], [170.0, 105.0, 20.0], [176.0, 48.0, 48.0]];
 
 /// The picture as SVG.
 pub(crate) fn draw(figures: &Figures) -> String {
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn colours_go_from_good_to_bad() {
-        for (regret, expected) in [(1.0, "#2e7d8c"), (2.0, "#dea53c"), (10.0, "#b03030"), (500.0, "#b03030")]
+        for (regret, expected) in [(1.0, "#2e7d8c"), (2.0, "#aa6914"), (10.0, "#b03030"), (500.0, "#b03030")]
         {
             assert_eq!(colour(regret), expected);
         }
