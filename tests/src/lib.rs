@@ -24,6 +24,7 @@ pub mod process;
 pub mod root;
 pub mod scene;
 pub mod scratch;
+pub mod sim;
 pub mod stub;
 pub mod topology;
 pub mod udpserver;

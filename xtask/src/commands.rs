@@ -45,6 +45,19 @@ pub(crate) fn bench(json: bool, mut arguments: Vec<OsString>) -> Result<()> {
     run_as_root(&build("bench")?, arguments)
 }
 
+/// `cargo xtask simulate`.
+pub(crate) fn simulate(json: bool, svg: Option<PathBuf>, mut arguments: Vec<OsString>) -> Result<()> {
+    // The library that is simulated has the kernel programs in it.
+    setup::toolchain()?;
+    if let Some(path) = svg {
+        arguments.splice(0..0, ["--svg".into(), path.into_os_string()]);
+    }
+    if json {
+        arguments.insert(0, "--json".into());
+    }
+    run(Command::new(build("simulate")?).args(arguments), "simulate")
+}
+
 /// Builds the agent and a program of the test package in release, side by side.
 fn build(program: &str) -> Result<PathBuf> {
     let mut command = cargo();
@@ -84,7 +97,11 @@ fn run_as_root(program: &Path, arguments: Vec<OsString>) -> Result<()> {
     } else {
         bail!("`{name}` needs root for namespaces and BPF, and there is no sudo: run it as root");
     };
-    let status = command.args(arguments).status().with_context(|| format!("start {}", program.display()))?;
+    run(command.args(arguments), &name.to_string())
+}
+
+fn run(command: &mut Command, name: &str) -> Result<()> {
+    let status = command.status().with_context(|| format!("start `{name}`"))?;
     ensure!(status.success(), "`{name}` ended with {status}");
     Ok(())
 }

@@ -5,6 +5,7 @@ mod setup;
 mod steps;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -68,6 +69,20 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Compare balancing policies in virtual time: every policy through every scenario, one table. Takes minutes.
+    ///
+    /// Needs neither root nor a quiet machine: the figures depend on the seeds alone.
+    Simulate {
+        /// One JSON object a line instead of the tables.
+        #[arg(long)]
+        json: bool,
+        /// Draw the regrets as a picture, too.
+        #[arg(long, value_name = "PATH")]
+        svg: Option<PathBuf>,
+        /// Passed on; `-- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Check the rules of the source tree: direction of imports, unsafe, layout, dependencies.
     Tidy,
 }
@@ -79,6 +94,7 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => commands::demo(arguments),
         Command::Test { host_only } => steps::test(host_only),
         Command::Bench { json, arguments } => commands::bench(json, arguments),
+        Command::Simulate { json, svg, arguments } => commands::simulate(json, svg, arguments),
         Command::Tidy => commands::tidy(),
     };
     match done {
