@@ -1,4 +1,4 @@
-//! Which server a request goes to: the better of two drawn by weight. Decides; sends nothing and reads no clock.
+//! Which server a request goes to: the best of a few drawn by weight. Decides; sends nothing and reads no clock.
 //!
 //! Of each server it knows the weight, the requests in flight (those sent from here exactly, those of others by the
 //! server's reports), the latency of successes, the rate of errors, the utilization it reports and its age. See
@@ -59,7 +59,7 @@ impl Pick {
 /// Why a server was picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
-    /// It was the better of those drawn.
+    /// It was the best of those drawn.
     Better,
     /// None other was to be had.
     Only,
@@ -195,10 +195,10 @@ impl Pool {
             return;
         }
         let Ok(position) = self.position(pick.server) else { return };
-        let (probe, ejects) = (pick.why == Why::Probed, self.survey.ejects);
+        let ejects = self.survey.ejects;
         let server = &mut self.servers[position];
         let was_out = server.ejection.is_out();
-        server.answered(pick.sent, probe, outcome, now, ejects, &self.settings, &mut self.rng);
+        server.answered(pick, outcome, now, ejects, &self.settings, &mut self.rng);
         if server.ejection.is_out() != was_out {
             self.survey.at = None;
         }
@@ -309,14 +309,15 @@ impl Pool {
         self.survey.make(&self.servers, &mut self.scratch, now, &self.settings);
         let warmest = self.survey.warmest;
         self.scratch.clear();
-        self.scratch
-            .extend(self.servers.iter().map(|server| server.warmth(now, &self.settings) / warmest));
+        self.scratch.extend(self.servers.iter().map(|server| server.warmth(now, &self.settings) / warmest));
         if self.redraw || self.scratch != self.warmth {
             std::mem::swap(&mut self.scratch, &mut self.warmth);
             self.redraw = false;
-            self.alias.rebuild(self.servers.iter().zip(&self.warmth).map(|(server, warmth)| {
-                if server.is_in_service() { server.weight * warmth } else { 0.0 }
-            }));
+            self.alias.rebuild(
+                self.servers.iter().zip(&self.warmth).map(|(server, warmth)| {
+                    if server.is_in_service() { server.weight * warmth } else { 0.0 }
+                }),
+            );
         }
     }
 

@@ -21,10 +21,15 @@ impl Errors {
 
     /// What the rate is at least, 0 to 1.
     pub(super) fn rate(&self, now: f64, settings: &Settings) -> f64 {
-        if self.failures < 1e-3 {
+        /// What is left of a failure when it is forgotten: else it would decide among servers that are alike.
+        const FORGOTTEN: f64 = 0.05;
+        if self.failures < FORGOTTEN {
             return 0.0;
         }
         let kept = self.kept(now, settings);
+        if self.failures * kept < FORGOTTEN {
+            return 0.0;
+        }
         wilson_lower(self.failures * kept, self.answers * kept, settings.error_z)
     }
 
@@ -54,7 +59,7 @@ mod tests {
             (1, 99, 0.0, 0.0, 0.01),
             (5, 0, 0.0, 0.64, 0.66),
             (50, 50, 0.0, 0.41, 0.43),
-            (50, 50, 20.0, 0.3, 0.35),
+            (50, 50, 20.0, 0.29, 0.30),
             (50, 50, 100.0, 0.0, 0.01),
         ] {
             let mut errors = Errors::default();

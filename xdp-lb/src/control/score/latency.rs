@@ -93,3 +93,64 @@ impl Latency {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain() -> Settings {
+        Settings { latency_prior: 0.0, latency_doubt: 0.0, ..Settings::default() }
+    }
+
+    /// Successes of so many milliseconds a tenth of a second apart, against a median of 10 ms.
+    #[test]
+    fn ratios_follow_the_successes_and_stay_within_bounds() {
+        for (latencies, prior, doubt, expected) in [
+            (vec![], 0.0, 0.0, 1.0),
+            (vec![20.0; 50], 0.0, 0.0, 2.0),
+            (vec![0.01; 50], 0.0, 0.0, 0.25),
+            (vec![900.0; 50], 0.0, 0.0, 8.0),
+            (vec![30.0], 1.0, 0.0, 2.0),
+            // One standard error of an exponential time, of which four were seen: 1 / sqrt(4 + 0).
+            (vec![30.0; 1], 0.0, 1.0, 1.5),
+            (vec![15.0; 1], 0.0, 1.0, 1.0),
+            (vec![6.0; 1], 0.0, 1.0, 1.0),
+        ] {
+            let settings = Settings { latency_prior: prior, latency_doubt: doubt, ..Settings::default() };
+            let mut latency = Latency::default();
+            let mut now = 0.0;
+            for milliseconds in &latencies {
+                now += 0.1;
+                latency.record(milliseconds / 1e3, now, &settings);
+            }
+            let ratio = latency.ratio(0.010, now, &settings);
+            assert!(
+                (ratio - expected).abs() < 1e-9,
+                "{latencies:?} {prior} {doubt}: {ratio}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn unanswered_requests_make_a_server_look_slow() {
+        let settings = plain();
+        let mut latency = Latency::default();
+        (0..100).for_each(|i| latency.record(0.010, f64::from(i) / 100.0, &settings));
+        let before = latency.ratio(0.010, 1.0, &settings);
+        (0..4).for_each(|_| latency.sent(1.0));
+        let after = latency.ratio(0.010, 1.2, &settings);
+        assert!((before - 1.0).abs() < 0.01 && after > 4.0, "{before}, then {after}");
+        (0..4).for_each(|_| latency.answered(1.0));
+        assert!((latency.ratio(0.010, 1.2, &settings) - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_change_is_seen_after_a_few_dozen_answers() {
+        let settings = plain();
+        let mut latency = Latency::default();
+        (0..1000).for_each(|i| latency.record(0.010, f64::from(i), &settings));
+        (0..48).for_each(|i| latency.record(0.060, 1000.0 + f64::from(i) / 10.0, &settings));
+        let ratio = latency.ratio(0.010, 1005.0, &settings);
+        assert!((5.5..=6.0).contains(&ratio), "{ratio}");
+    }
+}

@@ -6,7 +6,7 @@ use super::latency::Latency;
 use super::queue::Queue;
 use super::settings::Settings;
 use super::survey::Survey;
-use super::{Outcome, ServerId, Verdict};
+use super::{Outcome, Pick, ServerId, Verdict, Why};
 use crate::control::curves;
 use crate::control::rng::Rng;
 
@@ -115,7 +115,11 @@ impl Server {
             Gate::Shut => Admission::Held(Filter::Ejected),
             Gate::Probe => Admission::Probe,
             Gate::Open if !self.proven => {
-                if self.queue.own() > 0 { Admission::Held(Filter::Probation) } else { Admission::Proof }
+                if self.queue.own() > 0 {
+                    Admission::Held(Filter::Probation)
+                } else {
+                    Admission::Proof
+                }
             }
             Gate::Open if self.errors.rate(now, settings) > settings.error_filter => {
                 Admission::Held(Filter::Errors)
@@ -168,7 +172,7 @@ impl Server {
             Some(used) if survey.brakes => curves::brake(used, settings.brake_from, settings.brake_floor),
             _ => 1.0,
         };
-        let score = latency * (queue_per_weight + settings.queue_offset) / (errors * warmth * brake);
+        let score = latency * (queue_per_weight + survey.offset) / (errors * warmth * brake);
         let hot = queue_per_weight > survey.hot;
         Score { queue_per_weight, latency, errors, warmth, brake, score, hot }
     }
@@ -181,17 +185,17 @@ impl Server {
         }
     }
 
-    /// A request sent at `sent` has its answer.
+    /// A request has its answer; `ejects` tells whether servers may be ejected now.
     pub(super) fn answered(
         &mut self,
-        sent: f64,
-        probe: bool,
+        pick: &Pick,
         outcome: &Outcome<'_>,
         now: f64,
         ejects: bool,
         settings: &Settings,
         rng: &mut Rng,
     ) {
+        let sent = pick.sent;
         self.latency.answered(sent);
         match outcome.verdict {
             Verdict::Success => {
@@ -206,7 +210,7 @@ impl Server {
                 self.errors.record(true, now, settings);
                 self.ejection.failed(sent, now, ejects, settings, rng);
             }
-            Verdict::Abandoned if probe => self.ejection.unprobe(),
+            Verdict::Abandoned if pick.why == Why::Probed => self.ejection.unprobe(),
             Verdict::Abandoned => {}
         }
         if let Some(in_flight) = outcome.in_flight {

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::Pool;
 use super::server::{Admission, Filter, Server};
-use super::{Pool, ServerId};
+use super::survey::Survey;
 use crate::control::message::FactorStatus;
 
 /// One server.
@@ -57,7 +58,7 @@ impl Pool {
                     in_flight: server.queue.own(),
                     latency_seconds: server.latency.mean(),
                     score: score.score,
-                    factors: self.factors(server, &score, survey.brakes, now),
+                    factors: self.factors(server, &score, &survey, now),
                 }
             })
             .collect()
@@ -74,8 +75,7 @@ impl Pool {
             Admission::Probe => ("ejected", "the next request drawn here decides".into()),
             Admission::Held(Filter::Probation) => ("probation", "its one request is under way".into()),
             Admission::Held(Filter::Errors) => {
-                let (rate, limit) =
-                    (server.errors.rate(now, &self.settings), self.settings.error_filter);
+                let (rate, limit) = (server.errors.rate(now, &self.settings), self.settings.error_filter);
                 ("held back", format!("error rate {rate:.2} is above {limit}{ignored}"))
             }
             Admission::Held(Filter::Utilization) => {
@@ -101,7 +101,7 @@ impl Pool {
         &self,
         server: &Server,
         score: &super::server::Score,
-        brakes: bool,
+        survey: &Survey,
         now: f64,
     ) -> Vec<FactorStatus> {
         let settings = &self.settings;
@@ -113,7 +113,7 @@ impl Pool {
         [
             (
                 "queue",
-                length + settings.queue_offset,
+                length + survey.offset,
                 format!("{own} in flight from here, {length:.1} per weight with those of others{hot}"),
             ),
             (
@@ -132,7 +132,7 @@ impl Pool {
                 score.brake,
                 match server.utilization(now, settings) {
                     None => "no report of utilization".into(),
-                    Some(used) if brakes => format!("utilization {used:.2}"),
+                    Some(used) if survey.brakes => format!("utilization {used:.2}"),
                     Some(used) => format!("utilization {used:.2}, but the whole pool is busy"),
                 },
             ),
@@ -140,11 +140,5 @@ impl Pool {
         .into_iter()
         .map(|(name, value, reason)| FactorStatus { name: name.into(), value, reason })
         .collect()
-    }
-}
-
-impl From<&ServerStatus> for ServerId {
-    fn from(status: &ServerStatus) -> Self {
-        Self(status.server)
     }
 }

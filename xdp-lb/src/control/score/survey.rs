@@ -15,6 +15,8 @@ pub(super) struct Survey {
     pub(super) latency: f64,
     /// Queue per weight above which a server is hot.
     pub(super) hot: f64,
+    /// What is added to queues per weight.
+    pub(super) offset: f64,
     /// How long reports of requests in flight count, in seconds.
     pub(super) fade: f64,
     /// Requests of others per weight, as far as reports are fresh.
@@ -68,6 +70,8 @@ impl Survey {
         self.ejects = median(scratch).unwrap_or(0.0) <= settings.eject_off;
         scratch.clear();
         scratch.extend(in_service().map(|server| server.queue_per_weight(self, now)));
+        let mean = if count > 0 { scratch.iter().sum::<f64>() / count as f64 } else { 0.0 };
+        self.offset = settings.queue_offset + settings.queue_offset_means * mean;
         self.hot = if settings.hot_quantile < 1.0 {
             quantile(scratch, settings.hot_quantile).unwrap_or(f64::INFINITY)
         } else {
