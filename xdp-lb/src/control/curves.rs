@@ -49,6 +49,14 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     Some(if values.len() % 2 == 1 { upper } else { values[middle - 1].midpoint(upper) })
 }
 
+/// The value that the share `at` (0 to 1) of `values`, which are reordered, lies below: the nearest rank. `None` of
+/// none.
+pub fn quantile(values: &mut [f64], at: f64) -> Option<f64> {
+    let last = values.len().checked_sub(1)?;
+    let rank = (at.clamp(0.0, 1.0) * last as f64).round() as usize;
+    Some(*values.select_nth_unstable_by(rank.min(last), f64::total_cmp).1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +97,15 @@ mod tests {
         assert_eq!(median(&mut [3.0]), Some(3.0));
         assert_eq!(median(&mut [9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&mut [4.0, 1.0, 2.0, 9.0]), Some(3.0));
+    }
+
+    #[test]
+    fn quantiles() {
+        assert_eq!(quantile(&mut [], 0.5), None);
+        assert_eq!(quantile(&mut [3.0], 0.84), Some(3.0));
+        for (at, expected) in [(0.0, 1.0), (0.5, 3.0), (0.84, 4.0), (1.0, 9.0)] {
+            assert_eq!(quantile(&mut [9.0, 1.0, 4.0, 3.0, 2.0], at), Some(expected), "{at}");
+        }
     }
 
     #[test]

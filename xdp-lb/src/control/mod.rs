@@ -24,6 +24,7 @@ mod model;
 mod notices;
 mod reload;
 mod rng;
+pub mod score;
 mod settle;
 mod status;
 mod table;
