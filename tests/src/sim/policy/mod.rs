@@ -11,6 +11,7 @@ mod prequal;
 mod random;
 mod round_robin;
 mod weighted_round_robin;
+mod xdp_lb;
 
 use anyhow::Result;
 
@@ -86,7 +87,7 @@ impl Row {
 }
 
 /// Every policy, in the order of the table.
-pub const ROWS: [Row; 10] = [
+pub const ROWS: [Row; 11] = [
     Row::peer("round-robin", "each server in turn", round_robin::make),
     Row::peer("random", "a server by chance", random::make),
     Row::peer("least-conn", "fewest own requests in flight, as nginx's least_conn", least_connections::make),
@@ -96,6 +97,7 @@ pub const ROWS: [Row; 10] = [
     Row::peer("grpc-wrr", "gRPC A58, weighted round robin by reports", weighted_round_robin::make),
     Row { probes: true, ..Row::peer("prequal", "Prequal's hot-cold rule, NSDI'24", prequal::make) },
     Row::peer("maglev", "Maglev's static table, NSDI'16", maglev::make),
+    Row::own("xdp-lb", "the shipped choice per request, as the gateway runs it", xdp_lb::make),
     Row::own("xdp-lb-l4", "the shipped control over its table, a connection per request", l4::make),
 ];
 

@@ -260,7 +260,7 @@ impl Policy for Layer4 {
 }
 
 /// A report as the agent reads it.
-fn shipped(report: Report) -> xdp_lb::control::Report {
+pub(super) fn shipped(report: Report) -> xdp_lb::control::Report {
     xdp_lb::control::Report {
         utilization: Some(report.utilization),
         rate: Some(report.rate),
