@@ -10,3 +10,4 @@ pub mod control;
 pub mod datapath;
 pub mod nexthop;
 pub mod probe;
+pub mod utilization;
