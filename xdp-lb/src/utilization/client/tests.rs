@@ -147,7 +147,9 @@ async fn http_servers() {
         ),
         (
             "no body after all",
-            Server::Says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\nendpoint-load-metrics: cpu_utilization=0.5\r\n\r\n"),
+            Server::Says(
+                "HTTP/1.1 200 OK\r\ncontent-length: 9\r\nendpoint-load-metrics: cpu_utilization=0.5\r\n\r\n",
+            ),
             half(),
         ),
         (
@@ -155,7 +157,11 @@ async fn http_servers() {
             Server::Repeats("HTTP/1.1 200 OK\r\nendpoint-load-metrics: cpu_utilization=0.5\r\nx: "),
             Err((TooLong, "headers are too large")),
         ),
-        ("no report", Server::Says("HTTP/1.1 204 No Content\r\n\r\n"), Err((Missing, "status 204: no endpoint-load"))),
+        (
+            "no report",
+            Server::Says("HTTP/1.1 204 No Content\r\n\r\n"),
+            Err((Missing, "status 204: no endpoint-load")),
+        ),
         (
             "a bad report",
             Server::Says("HTTP/1.1 200 OK\r\nendpoint-load-metrics: cpu_utilization=2\r\n\r\n"),
