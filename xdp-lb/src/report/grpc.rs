@@ -1,8 +1,9 @@
 //! ORCA over gRPC: `StreamCoreMetrics` at the interval that the client wishes.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::{Ready, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{Stream, unfold};
@@ -12,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tonic::server::{Grpc, ServerStreamingService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
@@ -38,14 +39,20 @@ const MOST_HEADERS: u32 = 8 * 1024;
 /// Streams over one connection.
 const MOST_STREAMS: u32 = 8;
 
+/// How long a request may take to arrive, and a connection may be without one.
+const CALL_TIME: Duration = Duration::from_secs(5);
+
 /// Between two pings, by which a client that is gone is found out.
 const PING: Duration = Duration::from_secs(10);
 
 pub(super) async fn answer(client: TcpStream, samples: watch::Receiver<Sample>) {
     let _ = client.set_nodelay(true);
-    let service = service_fn(|request: http::Request<Incoming>| {
-        let samples = samples.clone();
-        async move { Ok::<_, Infallible>(respond(request, samples).await) }
+    // Held once by the connection, and once more by each call.
+    let calls = Arc::new(());
+    let watched = Arc::downgrade(&calls);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let method = Metrics { samples: samples.clone(), call: Arc::clone(&calls) };
+        async move { Ok::<_, Infallible>(respond(request, method).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -54,24 +61,38 @@ pub(super) async fn answer(client: TcpStream, samples: watch::Receiver<Sample>) 
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(client), service);
-    // A client that breaks off is its own affair.
-    let _ = connection.await;
+    let idle = async {
+        loop {
+            sleep(CALL_TIME).await;
+            if watched.strong_count() <= 1 {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        // A client that breaks off is its own affair.
+        _ = connection => {}
+        () = idle => {}
+    }
 }
 
-async fn respond(
-    request: http::Request<Incoming>,
-    samples: watch::Receiver<Sample>,
-) -> http::Response<tonic::body::Body> {
+async fn respond(request: http::Request<Incoming>, method: Metrics) -> http::Response<tonic::body::Body> {
     if request.uri().path() != METHOD {
         return Status::unimplemented(format!("only {METHOD} is answered here")).into_http();
     }
     let codec = ProstCodec::<OrcaLoadReport, OrcaLoadReportRequest>::default();
     let mut server = Grpc::new(codec).max_decoding_message_size(MOST_BYTES);
-    server.server_streaming(Metrics(samples), request).await
+    match timeout(CALL_TIME, server.server_streaming(method, request)).await {
+        Ok(response) => response,
+        Err(_) => Status::deadline_exceeded(format!("no whole request within {CALL_TIME:?}")).into_http(),
+    }
 }
 
 /// The method.
-struct Metrics(watch::Receiver<Sample>);
+struct Metrics {
+    samples: watch::Receiver<Sample>,
+    call: Arc<()>,
+}
 
 impl ServerStreamingService<OrcaLoadReportRequest> for Metrics {
     type Response = OrcaLoadReport;
@@ -81,23 +102,18 @@ impl ServerStreamingService<OrcaLoadReportRequest> for Metrics {
     fn call(&mut self, request: Request<OrcaLoadReportRequest>) -> Self::Future {
         let mut ticks = interval(wished(request.get_ref()));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stream: Self::ResponseStream = Box::pin(unfold((ticks, self.0.clone()), next));
-        ready(Ok(Response::new(stream)))
-    }
-}
-
-/// The next report; nothing is sent while nothing is known.
-fn next(
-    (mut ticks, samples): (Interval, watch::Receiver<Sample>),
-) -> impl Future<Output = Option<(Result<OrcaLoadReport, Status>, (Interval, watch::Receiver<Sample>))>> {
-    async move {
-        loop {
-            ticks.tick().await;
-            let message = message(&samples.borrow());
-            if message != OrcaLoadReport::default() {
-                return Some((Ok(message), (ticks, samples)));
+        let state = (ticks, self.samples.clone(), Arc::clone(&self.call));
+        let stream: Self::ResponseStream = Box::pin(unfold(state, async |(mut ticks, samples, call)| {
+            // Nothing is sent while nothing is known.
+            loop {
+                ticks.tick().await;
+                let message = message(&samples.borrow());
+                if message != OrcaLoadReport::default() {
+                    return Some((Ok(message), (ticks, samples, call)));
+                }
             }
-        }
+        }));
+        ready(Ok(Response::new(stream)))
     }
 }
 

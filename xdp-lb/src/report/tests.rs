@@ -95,10 +95,11 @@ async fn no_client_keeps_others_from_their_answer() {
     for kind in [agent_check(line), http, UtilizationKind::OrcaGrpc { port: grpc }] {
         assert!(report(kind.clone()).await.unwrap().utilization.is_some(), "{kind:?}");
     }
-    // A client that never closes is let go of.
-    let mut answer = String::new();
-    silent[0].read_to_string(&mut answer).await.unwrap();
-    assert!(answer.ends_with("%\n"), "{answer:?}");
+    // Clients that neither ask nor leave are let go of, each in its time.
+    for mut client in silent {
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer).await;
+    }
 }
 
 #[tokio::test]
