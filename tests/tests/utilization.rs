@@ -122,10 +122,10 @@ fn as_shown(opinion: Opinion) -> Opinion {
 
 /// Each agent has been asked twice: the first answer has been dealt with when the second question comes.
 fn wait_heard(agents: &[ScriptedAgent], haproxy: &Haproxy) {
-    wait_until(PATIENCE, "HAProxy has asked every agent twice", || {
+    let heard = wait_until(PATIENCE, "HAProxy has asked every agent twice", || {
         agents.iter().all(|agent| agent.said() >= 2).then_some(())
-    })
-    .unwrap_or_else(|error| panic!("{error}\n{}", haproxy.tail()));
+    });
+    assert!(heard.is_ok(), "{heard:?}\n{}", haproxy.tail());
 }
 
 #[test]
@@ -204,13 +204,13 @@ fn haproxy_understands_the_reporter() {
     // A group that uses `share` of its one processor, seen by HAProxy as a weight.
     let expect = |share: f64, weights: std::ops::RangeInclusive<u32>, admin: Admin| {
         let what = format!("HAProxy sees a weight of {weights:?}, {admin:?}, at {share}");
-        wait_until_ok(PATIENCE, &what, || {
+        let seen = wait_until_ok(PATIENCE, &what, || {
             usage(begin.elapsed().as_secs_f64() * share);
             let found = haproxy.opinions()?[0];
             ensure!(weights.contains(&found.weight) && found.admin == admin, "it is {found:?}");
             Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", haproxy.tail(), reporter.tail()));
+        });
+        assert!(seen.is_ok(), "{seen:?}\n{}\n{}", haproxy.tail(), reporter.tail());
     };
     expect(0.0, WEIGHT..=WEIGHT, Admin::Ready);
     fs::write(&state, "drain\n").unwrap();

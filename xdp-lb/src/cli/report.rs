@@ -13,28 +13,31 @@ use crate::report::{By, ReportError, Reporter, Server, Settings};
 
 /// Reports this host's utilization to load balancers: run it on every backend.
 ///
-/// Three protocols are answered, each on a port of its own; configure the balancer to ask by any one of them:
+/// Three protocols are answered, each on a port of its own. Have the balancer ask by any one of them,
+/// in its [vip.utilization]:
 ///
-///   [vip.utilization]
-///   kind = "agent-check"   port = 9707   percent = "idle"
-///   kind = "orca-http"     port = 9708   path = "/"
-///   kind = "orca-grpc"     port = 9709
+///   kind = "agent-check" with port = 9707 and percent = "idle"
+///   kind = "orca-http"   with port = 9708
+///   kind = "orca-grpc"   with port = 9709
 ///
-/// The agent-check answers one line to HAProxy as well: "63%", how much of the host is idle. With --state-file an
-/// operator takes the host out by himself, for every balancer that asks by agent-check (ORCA has no word for it):
+/// The agent-check is HAProxy's: one line, "63%", says how much of the host is idle, never less than
+/// 1%. With --state-file it begins with a word by which an operator takes the host out from here, for
+/// every balancer that asks by agent-check (ORCA has no word for it):
 ///
 ///   echo drain > FILE      no new connections; those that are there end by themselves
 ///   echo maint > FILE      out of service
-///   echo ready > FILE      back; so is a file that is empty or gone
+///   echo ready > FILE      back; so it is while the file is empty or missing
 ///
-/// Utilization is what of the processors' time was worked over the last second and a half. In a container that is the
-/// whole host's: give the server's control group by --cgroup. Balancers bring young servers in slowly: say which process
-/// is the server by --process or --pid-file, or the age reported is that of the host since its start.
+/// Utilization is how much of the processors' time was worked in the last second and a half. In a
+/// container that is the whole host's: name the server's control group by --cgroup. Balancers bring
+/// young servers in slowly: name the server by --process or --pid-file, or the age that ORCA reports
+/// is the time since the host was started.
 ///
-/// Needs no privilege and no configuration file. Everybody who reaches the ports may ask: bind them to the network that
-/// the balancers are in. The log goes to standard error; SIGTERM and SIGINT end it.
+/// Needs no privilege and no configuration file. Everybody who reaches the ports may ask: bind them to
+/// the network that the balancers are in. The log goes to standard error; SIGTERM and SIGINT end it.
 ///
-/// Exit codes: 0 stopped by a signal, 1 an address is taken or nothing can be measured, 2 the arguments are wrong.
+/// Exit codes: 0 stopped by a signal, 1 an address is taken or nothing can be measured, 2 the
+/// arguments are wrong.
 #[derive(Clone, Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct ReportArgs {

@@ -151,7 +151,8 @@ fn refusals() {
 
 #[test]
 fn a_report_is_said_once() {
-    let rows: [(&[(&str, &str)], NoReportKind, &str); 3] = [
+    type Given = &'static [(&'static str, &'static str)];
+    let rows: [(Given, NoReportKind, &str); 3] = [
         (&[], NoReportKind::Missing, "no endpoint-load-metrics header in the answer"),
         (
             &[("endpoint-load-metrics", "eps=1"), ("endpoint-load-metrics", "eps=1")],
