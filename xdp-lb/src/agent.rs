@@ -24,6 +24,7 @@ use crate::config::{Config, LoadError};
 use crate::control::{Adopted, Announcement, Command, Control, Counters, Event, ReasonStatus, Status};
 use crate::datapath::{Datapath, InterfaceChange};
 use crate::nexthop::Watcher;
+use crate::utilization::Reports;
 use applier::Applier;
 use notify::Notifier;
 use probes::Probes;
@@ -89,6 +90,7 @@ pub struct Agent<D: Datapath> {
     control: Control,
     applier: Applier<D>,
     probes: Probes,
+    reports: Reports,
     watcher: Watcher,
     edges: Edges,
     events: mpsc::Receiver<Event>,
@@ -121,6 +123,8 @@ impl<D: Datapath> Agent<D> {
             control,
             applier: Applier::new(datapath),
             probes: Probes::new(sender.clone(), files::for_checks()),
+            // Half of the files are for checks, half of the rest for reports.
+            reports: Reports::new(sender.clone(), files::for_checks() / 2),
             watcher: Watcher::start(sender),
             edges,
             events,
@@ -186,7 +190,10 @@ impl<D: Datapath> Agent<D> {
                 Command::Probe { backend, address, mark: _, kind, timeout } => {
                     self.probes.start(backend, address, kind, timeout);
                 }
-                Command::WatchReports { .. } | Command::UnwatchReports(_) => {}
+                Command::WatchReports { backend, address, utilization } => {
+                    self.reports.watch(backend, address, utilization);
+                }
+                Command::UnwatchReports(backend) => self.reports.unwatch(backend),
                 Command::WatchNextHop(address) => self.watcher.watch(address),
                 Command::UnwatchNextHop(address) => self.watcher.unwatch(address),
                 Command::Announce(announcement) => announce(&announcement),

@@ -10,3 +10,5 @@ pub mod control;
 pub mod datapath;
 pub mod nexthop;
 pub mod probe;
+pub mod report;
+pub mod utilization;

@@ -4,6 +4,7 @@ pub mod check;
 mod decap;
 mod explain;
 mod log;
+mod report;
 mod run;
 mod socket;
 mod status;
@@ -33,6 +34,7 @@ Examples:
   xdp-lb status --watch                            who is up, who gets how much
   xdp-lb explain web 198.51.100.7:40000            where does this connection go, and why?
   xdp-lb decap --config /etc/xdp-lb/decap.toml     on a backend: end the tunnels
+  xdp-lb report                                    on a backend: say how busy it is
 
 Exit codes:
   0  done
@@ -46,6 +48,7 @@ enum Command {
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Decap(decap::DecapArgs),
+    Report(report::ReportArgs),
 }
 
 /// Runs the command that the arguments name.
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Decap(args) => decap::run(args),
+        Command::Report(args) => report::run(args),
     }
 }
 
@@ -73,7 +77,7 @@ mod tests {
     #[test]
     fn help_teaches() {
         let help = Cli::command().render_long_help().to_string();
-        for word in ["run", "check", "status", "explain", "decap", "Exit codes", "kill -HUP"] {
+        for word in ["run", "check", "status", "explain", "decap", "report", "Exit codes", "kill -HUP"] {
             assert!(help.contains(word), "{word} missing in {help}");
         }
         for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "help") {

@@ -1,7 +1,7 @@
 //! One health check, once: connects, asks, tells. Never schedules and never judges a backend.
 
 mod http;
-mod words;
+pub(crate) mod words;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 /// What a socket error means.
-pub(super) fn io(error: &io::Error) -> String {
+pub(crate) fn io(error: &io::Error) -> String {
     let words = match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset => "connection reset",
@@ -21,7 +21,7 @@ pub(super) fn io(error: &io::Error) -> String {
 }
 
 /// What went wrong in HTTP.
-pub(super) fn hyper(error: &hyper::Error) -> String {
+pub(crate) fn hyper(error: &hyper::Error) -> String {
     if error.is_parse_too_large() {
         return "the answer's headers are too large".to_owned();
     }

@@ -18,15 +18,15 @@ pub(super) const TOOLCHAIN: [&str; 8] = [
     "libxml2-dev",
 ];
 
-/// Installs packages without starting the services in them: nginx is here as a test server, not as one of the
-/// machine's. `policy-rc.d` is Debian's own switch for that. An administrator's stays as it is; ours is removed at the
+/// Installs packages without starting the services in them: nginx and HAProxy are here for tests, not as servers of
+/// the machine's. `policy-rc.d` is Debian's own switch for that. An administrator's stays as it is; ours is removed at the
 /// end in any case, and means nothing any more should it outlive this script. A new machine's own upgrades may hold
 /// apt's locks for minutes: they are waited for. `$1` says whether lists are fetched; the rest are packages.
 const SCRIPT: &str = r#"
 set -eu
 lists=$1; shift
 policy=/usr/sbin/policy-rc.d
-had_nginx=no; if [ -e /usr/sbin/nginx ]; then had_nginx=yes; fi
+new=; for service in nginx haproxy; do if [ ! -e "/usr/sbin/$service" ]; then new="$new $service"; fi; done
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
     trap 'exit 130' HUP INT TERM
@@ -36,10 +36,12 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 if [ "$lists" = fetch ]; then apt-get -qq -o DPkg::Lock::Timeout=300 update; fi
 apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"
-if [ "$had_nginx" = no ] && [ -e /usr/sbin/nginx ] && [ -d /run/systemd/system ]; then
-    systemctl --quiet disable nginx.service
-    echo "setup: nginx.service is installed but neither started nor enabled; the tests start an nginx of their own"
-fi
+for service in $new; do
+    if [ -e "/usr/sbin/$service" ] && [ -d /run/systemd/system ]; then
+        systemctl --quiet disable "$service.service"
+        echo "setup: $service.service is installed but neither started nor enabled; the tests start one of their own"
+    fi
+done
 "#;
 
 static LISTS_FETCHED: AtomicBool = AtomicBool::new(false);

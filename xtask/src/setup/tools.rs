@@ -8,11 +8,12 @@ use super::apt;
 /// Program, Debian package, what for.
 type Tool = (&'static str, &'static str, &'static str);
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     ("ip", "iproute2", "network namespaces and links"),
     ("tc", "iproute2", "traffic shaping on links"),
     ("ethtool", "ethtool", "offloads that veth pairs need off"),
     ("nginx", "nginx-light", "a web server as backend"),
+    ("haproxy", "haproxy", "what it makes of an agent's answers"),
     ("ping", "iputils-ping", "echo requests to a VIP"),
     ("sysctl", "procps", "forwarding in router namespaces"),
 ];
@@ -65,13 +66,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_its_package() {
         let missing_of = |programs| missing(&Only(programs));
-        let programs: Vec<_> =
-            missing_of(&["ethtool", "nginx", "sysctl"]).iter().map(|(program, ..)| *program).collect();
+        let programs: Vec<_> = missing_of(&["ethtool", "nginx", "haproxy", "sysctl"])
+            .iter()
+            .map(|(program, ..)| *program)
+            .collect();
         assert_eq!(programs, ["ip", "tc", "ping"]);
         assert_eq!(
-            summary(&missing_of(&["ip", "tc", "ethtool", "nginx", "sysctl"])),
+            summary(&missing_of(&["ip", "tc", "ethtool", "nginx", "haproxy", "sysctl"])),
             "no ping (package iputils-ping): echo requests to a VIP"
         );
-        assert!(missing(&Only(&["ip", "tc", "ethtool", "nginx", "ping", "sysctl"])).is_empty());
+        let all = Only(&["ip", "tc", "ethtool", "nginx", "haproxy", "ping", "sysctl"]);
+        assert!(missing(&all).is_empty());
     }
 }
