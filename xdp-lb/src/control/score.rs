@@ -7,6 +7,7 @@
 //! A failure never counts as a short latency, or a server that fails fast would attract all traffic.
 
 mod alias;
+mod choose;
 mod eject;
 mod errors;
 mod latency;
@@ -21,7 +22,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use self::alias::Alias;
-use self::server::{Admission, Filter, Server};
+use self::server::Server;
 use self::survey::Survey;
 use super::message::Report;
 use super::rng::Rng;
@@ -135,26 +136,25 @@ impl Pool {
     /// take nothing. What is known of those that stay is kept.
     pub fn set_servers(&mut self, servers: &[(ServerId, f64)], now: Instant) {
         let now = self.seconds(now);
+        let mut stays: Vec<_> = servers.iter().map(|server| server.0).collect();
+        stays.sort_unstable();
         for server in &mut self.servers {
-            server.member = false;
+            if stays.binary_search(&server.id).is_err() {
+                server.member = false;
+                server.weight = 0.0;
+            }
         }
         for &(id, weight) in servers {
-            let position = match self.position(id) {
-                Ok(position) => position,
-                Err(position) => {
-                    self.servers.insert(position, Server::new(id, now));
-                    position
-                }
-            };
+            let position = self.position(id).unwrap_or_else(|position| {
+                self.servers.insert(position, Server::new(id, now));
+                position
+            });
             let server = &mut self.servers[position];
-            server.member = true;
+            if !server.member {
+                // Gone and back before its last request was finished.
+                server.restart(now);
+            }
             server.weight = if weight.is_finite() { weight.max(0.0) } else { 0.0 };
-        }
-        for server in self.servers.iter_mut().filter(|server| !server.member && server.weight > 0.0) {
-            // Should it be added again before its last request is finished, it is a new one.
-            server.weight = 0.0;
-            server.restart(now);
-            server.member = false;
         }
         self.servers.retain(|server| server.member || server.queue.own() > 0);
         self.changed();
@@ -221,83 +221,6 @@ impl Pool {
         self.finished(pick, now);
     }
 
-    fn choose(&mut self, tried: &[ServerId], now: f64) -> Option<(usize, Why)> {
-        // A request that failed before is no guinea pig.
-        let explores = tried.is_empty() && self.rng.unit() < self.settings.explore;
-        let Some((mut best, why)) = self.draw(tried, None, explores, now) else {
-            return self.scan(tried, now);
-        };
-        if why != Why::Better {
-            return Some((best, why));
-        }
-        let mut score = self.servers[best].score(&self.survey, now, &self.settings);
-        let mut why = Why::Only;
-        for _ in 1..self.settings.choices {
-            let Some((other, other_why)) = self.draw(tried, Some(best), explores, now) else { break };
-            if other_why != Why::Better {
-                return Some((other, other_why));
-            }
-            let challenge = self.servers[other].score(&self.survey, now, &self.settings);
-            why = Why::Better;
-            if challenge.beats(&score) {
-                (best, score) = (other, challenge);
-            }
-        }
-        Some((best, why))
-    }
-
-    /// A server other than `but` that takes a request, and why; [`Why::Better`] if it has yet to be compared.
-    fn draw(
-        &mut self,
-        tried: &[ServerId],
-        but: Option<usize>,
-        explores: bool,
-        now: f64,
-    ) -> Option<(usize, Why)> {
-        for _ in 0..=self.settings.redraws {
-            let position = self.alias.draw(&mut self.rng)?;
-            let server = &self.servers[position];
-            if but == Some(position) || !server.is_in_service() || tried.contains(&server.id) {
-                continue;
-            }
-            let stale = explores && server.is_stale(now, &self.settings);
-            match server.admission(now, &self.settings) {
-                Admission::Free if stale => return Some((position, Why::Explored)),
-                Admission::Free => return Some((position, Why::Better)),
-                Admission::Probe if tried.is_empty() => return Some((position, Why::Probed)),
-                Admission::Proof if tried.is_empty() => return Some((position, Why::Proved)),
-                Admission::Held(Filter::Errors | Filter::Utilization) if stale => {
-                    return Some((position, Why::Explored));
-                }
-                _ if !self.survey.filters => return Some((position, Why::Better)),
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// Where drawing found nobody: the first server that takes a request, from a random one on; else one that is held
-    /// back; else one that is down.
-    fn scan(&mut self, tried: &[ServerId], now: f64) -> Option<(usize, Why)> {
-        let count = self.servers.len();
-        let start = if count > 0 { self.rng.next() as usize % count } else { 0 };
-        let (mut held, mut down) = (None, None);
-        for position in (start..count).chain(0..start) {
-            let server = &self.servers[position];
-            if !server.is_candidate() || tried.contains(&server.id) {
-                continue;
-            }
-            if !server.up {
-                down = down.or(Some((position, Why::Desperate)));
-            } else if server.admission(now, &self.settings) == Admission::Free {
-                return Some((position, Why::Only));
-            } else {
-                held = held.or(Some((position, Why::Only)));
-            }
-        }
-        held.or(down)
-    }
-
     /// Looks at the pool as a whole, if it is time to.
     fn look(&mut self, now: f64) {
         let fresh = self.survey.at.is_some_and(|at| {
@@ -306,10 +229,10 @@ impl Pool {
         if fresh {
             return;
         }
-        self.survey.make(&self.servers, &mut self.scratch, now, &self.settings);
+        self.survey.make(&mut self.servers, &mut self.scratch, now, &self.settings);
         let warmest = self.survey.warmest;
         self.scratch.clear();
-        self.scratch.extend(self.servers.iter().map(|server| server.warmth(now, &self.settings) / warmest));
+        self.scratch.extend(self.servers.iter().map(|server| server.warmth / warmest));
         if self.redraw || self.scratch != self.warmth {
             std::mem::swap(&mut self.scratch, &mut self.warmth);
             self.redraw = false;

@@ -9,6 +9,7 @@ pub(super) struct Errors {
     answers: f64,
     failures: f64,
     at: f64,
+    rate: f64,
 }
 
 impl Errors {
@@ -17,10 +18,20 @@ impl Errors {
         self.answers = self.answers * kept + 1.0;
         self.failures = self.failures * kept + if failed { 1.0 } else { 0.0 };
         self.at = now;
+        self.refresh(now, settings);
     }
 
-    /// What the rate is at least, 0 to 1.
-    pub(super) fn rate(&self, now: f64, settings: &Settings) -> f64 {
+    /// What the rate is at least, 0 to 1, as of the last answer or refreshment.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// Lets time pass for the rate.
+    pub(super) fn refresh(&mut self, now: f64, settings: &Settings) {
+        self.rate = self.rate_at(now, settings);
+    }
+
+    fn rate_at(&self, now: f64, settings: &Settings) -> f64 {
         /// What is left of a failure when it is forgotten: else it would decide among servers that are alike.
         const FORGOTTEN: f64 = 0.05;
         if self.failures < FORGOTTEN {
@@ -66,7 +77,8 @@ mod tests {
             for failed in std::iter::repeat_n(true, failures).chain(std::iter::repeat_n(false, successes)) {
                 errors.record(failed, 7.0, &settings);
             }
-            let rate = errors.rate(7.0 + silence, &settings);
+            errors.refresh(7.0 + silence, &settings);
+            let rate = errors.rate();
             assert!(
                 (least..=most).contains(&rate),
                 "{failures} of {}, {silence} s on: {rate}",

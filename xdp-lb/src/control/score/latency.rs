@@ -31,6 +31,11 @@ impl Latency {
         self.sent = if self.waiting == 0 { 0.0 } else { self.sent - sent };
     }
 
+    /// The same requests, waited for from a server of which nothing is known.
+    pub(super) fn restarted(&self) -> Self {
+        Self { waiting: self.waiting, sent: self.sent, ..Self::default() }
+    }
+
     /// A success took so long.
     pub(super) fn record(&mut self, latency: f64, now: f64, settings: &Settings) {
         let silence = (now - self.at).max(0.0);
@@ -64,9 +69,11 @@ impl Latency {
         }
         let waited = (f64::from(self.waiting) * now - self.sent).max(0.0);
         let mean = (settings.latency_prior * typical + self.sum * kept + waited) / answers;
-        let doubt = 1.0 + settings.latency_doubt * self.spread() / answers.sqrt();
-        let ratio = mean / typical;
-        let ratio = if ratio > 1.0 { (ratio / doubt).max(1.0) } else { (ratio * doubt).min(1.0) };
+        let mut ratio = mean / typical;
+        if settings.latency_doubt > 0.0 {
+            let doubt = 1.0 + settings.latency_doubt * self.spread() / answers.sqrt();
+            ratio = if ratio > 1.0 { (ratio / doubt).max(1.0) } else { (ratio * doubt).min(1.0) };
+        }
         ratio.max(settings.latency_least).min(settings.latency_most)
     }
 
@@ -111,10 +118,10 @@ mod tests {
             (vec![0.01; 50], 0.0, 0.0, 0.25),
             (vec![900.0; 50], 0.0, 0.0, 8.0),
             (vec![30.0], 1.0, 0.0, 2.0),
-            // One standard error of an exponential time, of which four were seen: 1 / sqrt(4 + 0).
-            (vec![30.0; 1], 0.0, 1.0, 1.5),
-            (vec![15.0; 1], 0.0, 1.0, 1.0),
-            (vec![6.0; 1], 0.0, 1.0, 1.0),
+            // The standard error of one exponential time is as large as the time.
+            (vec![30.0], 0.0, 1.0, 1.5),
+            (vec![15.0], 0.0, 1.0, 1.0),
+            (vec![6.0], 0.0, 1.0, 1.0),
         ] {
             let settings = Settings { latency_prior: prior, latency_doubt: doubt, ..Settings::default() };
             let mut latency = Latency::default();

@@ -29,6 +29,8 @@ pub(super) struct Server {
     pub(super) latency: Latency,
     pub(super) errors: Errors,
     pub(super) ejection: Ejection,
+    /// Factor of its age as of the last refreshment, before it is divided by the largest of the pool.
+    pub(super) warmth: f64,
     /// As reported, and when.
     utilization: Option<(f64, f64)>,
 }
@@ -92,13 +94,19 @@ impl Server {
             latency: Latency::default(),
             errors: Errors::default(),
             ejection: Ejection::default(),
+            warmth: 1.0,
             utilization: None,
         }
     }
 
     /// Forgets all but what is in flight: another process answers from now on.
     pub(super) fn restart(&mut self, now: f64) {
-        *self = Self { weight: self.weight, queue: self.queue.clone(), ..Self::new(self.id, now) };
+        *self = Self {
+            weight: self.weight,
+            queue: self.queue.clone(),
+            latency: self.latency.restarted(),
+            ..Self::new(self.id, now)
+        };
     }
 
     /// Whether it may take requests at all.
@@ -121,9 +129,7 @@ impl Server {
                     Admission::Proof
                 }
             }
-            Gate::Open if self.errors.rate(now, settings) > settings.error_filter => {
-                Admission::Held(Filter::Errors)
-            }
+            Gate::Open if self.errors.rate() > settings.error_filter => Admission::Held(Filter::Errors),
             Gate::Open
                 if self.utilization(now, settings).is_some_and(|used| used > settings.utilization_filter) =>
             {
@@ -148,26 +154,27 @@ impl Server {
         (now - at < settings.utilization_stale.as_secs_f64()).then_some(utilization)
     }
 
-    /// Factor of its age, before it is divided by the largest of the pool.
-    pub(super) fn warmth(&self, now: f64, settings: &Settings) -> f64 {
-        curves::warmth(
+    /// Lets time pass for what changes slowly.
+    pub(super) fn refresh(&mut self, now: f64, settings: &Settings) {
+        self.errors.refresh(now, settings);
+        self.warmth = curves::warmth(
             now - self.born,
             settings.warmup_window.as_secs_f64(),
             settings.warmup_step.as_secs_f64(),
             settings.warmup_floor,
-        )
+        );
     }
 
     pub(super) fn queue_per_weight(&self, survey: &Survey, now: f64) -> f64 {
-        let weight = (self.weight / survey.weight).max(f64::MIN_POSITIVE);
+        let weight = if self.is_in_service() { self.weight / survey.weight } else { 1.0 };
         self.queue.length(now, survey.others * weight, survey.fade) / weight
     }
 
     pub(super) fn score(&self, survey: &Survey, now: f64, settings: &Settings) -> Score {
         let queue_per_weight = self.queue_per_weight(survey, now);
         let latency = self.latency.ratio(survey.latency, now, settings);
-        let errors = curves::derated(self.errors.rate(now, settings), settings.error_floor);
-        let warmth = self.warmth(now, settings) / survey.warmest;
+        let errors = curves::derated(self.errors.rate(), settings.error_floor);
+        let warmth = self.warmth / survey.warmest;
         let brake = match self.utilization(now, settings) {
             Some(used) if survey.brakes => curves::brake(used, settings.brake_from, settings.brake_floor),
             _ => 1.0,

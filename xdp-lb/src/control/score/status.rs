@@ -38,13 +38,14 @@ impl Pool {
         let Some(epoch) = self.epoch else { return Vec::new() };
         let now = now.saturating_duration_since(epoch).as_secs_f64();
         let mut survey = self.survey.clone();
-        survey.make(&self.servers, &mut Vec::new(), now, &self.settings);
+        let mut servers = self.servers.clone();
+        survey.make(&mut servers, &mut Vec::new(), now, &self.settings);
         let drawn = |server: &Server| {
-            if server.is_in_service() { server.weight * server.warmth(now, &self.settings) } else { 0.0 }
+            if server.is_in_service() { server.weight * server.warmth } else { 0.0 }
         };
-        let total: f64 = self.servers.iter().map(drawn).sum();
+        let total: f64 = servers.iter().map(drawn).sum();
         let share = |server| if total > 0.0 { drawn(server) / total } else { 0.0 };
-        self.servers
+        servers
             .iter()
             .map(|server| {
                 let (state, reason) = self.state(server, survey.filters, now);
@@ -75,7 +76,7 @@ impl Pool {
             Admission::Probe => ("ejected", "the next request drawn here decides".into()),
             Admission::Held(Filter::Probation) => ("probation", "its one request is under way".into()),
             Admission::Held(Filter::Errors) => {
-                let (rate, limit) = (server.errors.rate(now, &self.settings), self.settings.error_filter);
+                let (rate, limit) = (server.errors.rate(), self.settings.error_filter);
                 ("held back", format!("error rate {rate:.2} is above {limit}{ignored}"))
             }
             Admission::Held(Filter::Utilization) => {

@@ -36,16 +36,23 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// A look at every server; `scratch` is only for not allocating.
-    pub(super) fn make(&mut self, servers: &[Server], scratch: &mut Vec<f64>, now: f64, settings: &Settings) {
+    /// A look at every server, which refreshes it; `scratch` is only for not allocating.
+    pub(super) fn make(
+        &mut self,
+        servers: &mut [Server],
+        scratch: &mut Vec<f64>,
+        now: f64,
+        settings: &Settings,
+    ) {
+        servers.iter_mut().for_each(|server| server.refresh(now, settings));
+        let servers = &*servers;
         let in_service = || servers.iter().filter(|server| server.is_in_service());
         let count = in_service().count();
         let total: f64 = in_service().map(|server| server.weight).sum();
         self.at = Some(now);
         self.picks = 0;
         self.weight = if count > 0 { total / count as f64 } else { 1.0 };
-        self.warmest =
-            in_service().map(|server| server.warmth(now, settings)).reduce(f64::max).unwrap_or(1.0);
+        self.warmest = in_service().map(|server| server.warmth).reduce(f64::max).unwrap_or(1.0);
 
         scratch.clear();
         scratch.extend(in_service().filter_map(|server| server.latency.mean()));
@@ -66,7 +73,7 @@ impl Survey {
         self.brakes = reporting > 0 && used / f64::from(reporting) <= settings.brake_off;
 
         scratch.clear();
-        scratch.extend(in_service().map(|server| server.errors.rate(now, settings)));
+        scratch.extend(in_service().map(|server| server.errors.rate()));
         self.ejects = median(scratch).unwrap_or(0.0) <= settings.eject_off;
         scratch.clear();
         scratch.extend(in_service().map(|server| server.queue_per_weight(self, now)));

@@ -263,10 +263,12 @@ fn what_is_known_of_servers_that_stay_is_kept_and_of_others_forgotten() {
     bench.set(&[1.0, 1.0]);
     assert_eq!(bench.pool.status(bench.now)[1].state, "ejected");
     assert_eq!(bench.pool.status(bench.now)[2].state, "removed", "its request is under way");
-    bench.pool.finished(pick, bench.now);
+    bench.pass(1.0);
     bench.set(&[1.0, 1.0, 1.0]);
-    let status = bench.pool.status(bench.now);
-    assert_eq!((status[2].state.as_str(), status[2].in_flight), ("probation", 0));
+    let status = &bench.pool.status(bench.now)[2];
+    assert_eq!((status.state.as_str(), status.in_flight), ("probation", 1), "back, as a new one: {status:?}");
+    bench.pool.finished(pick, bench.now);
+    assert_eq!(bench.pool.status(bench.now)[2].in_flight, 0);
 }
 
 #[test]
