@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
 
+use super::backends::Backends;
 use super::message::VipRecord;
 use super::meter::Meter;
+use super::slots::{Candidate, Race};
 use super::table::{Changes, Table};
 use super::weights::Factors;
-use super::{backends::Backends, maglev};
 use crate::config::{self, Affinity, Protocol};
 
 /// What names a VIP: address, port (0 = any), protocol.
@@ -35,6 +36,8 @@ pub(super) struct Vip {
     was_filled: bool,
     /// What the table was made of.
     made_of: Option<Vec<Ingredient>>,
+    /// The race of the configured backends, once a table was made.
+    race: Option<Race>,
 }
 
 /// All of a backend that its VIP's table depends on. Weights are compared as bits: a table is made anew for any change.
@@ -43,7 +46,8 @@ type Ingredient = (BackendId, u64, bool);
 impl Vip {
     pub(super) fn new(config: config::Vip, table: Table, meter: Meter) -> Self {
         let (refusing, was_filled) = (table.takes_nothing(), !table.is_empty());
-        Self { config, table, members: BTreeMap::new(), meter, refusing, was_filled, made_of: None }
+        let members = BTreeMap::new();
+        Self { config, table, members, meter, refusing, was_filled, made_of: None, race: None }
     }
 
     pub(super) fn record(&self, id: VipId) -> VipRecord {
@@ -84,8 +88,8 @@ impl Vip {
         if self.made_of.as_ref() == Some(&made_of) {
             return Changes::new();
         }
-        let candidates: Vec<maglev::Candidate> = members()
-            .map(|(id, backend)| maglev::Candidate {
+        let candidates: Vec<Candidate> = members()
+            .map(|(id, backend)| Candidate {
                 id,
                 address: backend.address,
                 weight: Factors::of(backend).product(),
@@ -97,10 +101,20 @@ impl Vip {
             usable[id.index() as usize] = *is_usable;
         }
         self.made_of = Some(made_of);
-        let desired = maglev::fill(&candidates, self.table.len());
+        let desired = self.race().fill(&candidates);
         let usable = |id: BackendId| usable.get(id.index() as usize).copied().unwrap_or(false);
         self.was_filled |= desired.iter().any(Option::is_some);
         self.table.lead(&desired, usable, self.tracks(), now)
+    }
+
+    /// The race of the backends as they are configured.
+    fn race(&mut self) -> &Race {
+        let backends = self.config.backends.iter();
+        let configured: Vec<(IpAddr, f64)> =
+            backends.map(|backend| (backend.address, f64::from(backend.weight.get()))).collect();
+        let size = self.table.len();
+        let kept = self.race.take().filter(|race| race.is_of(&configured, size));
+        self.race.insert(kept.unwrap_or_else(|| Race::new(&configured, size)))
     }
 
     /// Whether recorded flows stay where they are when slots move.

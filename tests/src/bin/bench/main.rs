@@ -7,6 +7,7 @@ mod bed;
 mod cases;
 mod frames;
 mod report;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,10 @@ struct Args {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
+
+    /// Measure how VIPs' tables change instead: slots moved, evenness, time, beside other ways to share slots
+    #[arg(long)]
+    tables: bool,
 
     /// How often every case is measured
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
@@ -59,6 +64,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     pin_to(args.cpu)?;
+    if args.tables {
+        return tables::run(args.rounds, &args.only, args.json);
+    }
     let mut bed = Bed::new().context("setting up the program and its tables")?;
     let wanted = |case: &&Case| case.name.contains(&args.only);
     let cases: Vec<&Case> = FLOORS.iter().chain(CASES.iter().filter(wanted)).collect();

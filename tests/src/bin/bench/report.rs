@@ -29,13 +29,14 @@ impl Measured {
     }
 }
 
-#[derive(Serialize)]
-struct Figure {
-    name: String,
-    value: f64,
-    unit: &'static str,
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    aim: Option<f64>,
+    pub(crate) aim: Option<f64>,
 }
 
 pub(crate) fn print(measured: &[Measured], json: bool) {
