@@ -34,7 +34,11 @@ const PUBLISH_AIM: f64 = 1.0;
 /// Measures cases whose name contains `only`, each `rounds` times with other addresses and other changes.
 pub(crate) fn run(rounds: u32, only: &str, json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
+    let publish = publish::measure()?;
     let mut figures = Vec::new();
+    if !json {
+        writeln!(out, "slots moved / ideal, most slots of a backend / its share of them\n")?;
+    }
     for backends in BACKENDS {
         let mut times = SHARINGS.map(|_| Vec::new());
         let cases = CASES.iter().filter(|case| case.name.contains(only));
@@ -56,7 +60,6 @@ pub(crate) fn run(rounds: u32, only: &str, json: bool) -> Result<()> {
             print_block(&mut out, backends, &rows, &times, paces)?;
         }
     }
-    let publish = publish::measure()?;
     let slots = publish::SLOTS;
     for (name, value, aim) in [
         ("tables.publish_ms", publish.median, Some(PUBLISH_AIM)),
@@ -189,7 +192,7 @@ fn print_block(
     for row in rows {
         write!(out, "{:<28} {:>6.0}", row.case.description, row.ideal)?;
         for result in &row.results {
-            write!(out, " {:>6.2}  {:.3}{}", result.ratio(), result.most, "")?;
+            write!(out, " {:>6.2}  {:.3}", result.ratio(), result.most)?;
         }
         let missed = row.results.first().is_some_and(|r| r.ratio() > MOVED_AIM || r.most > EVEN_AIM + 1e-9);
         writeln!(out, " {:>11.2}{}", row.no_history, if missed { "  missed" } else { "" })?;
