@@ -81,11 +81,13 @@ impl Vip {
 
     /// Brings the slots in line with what the backends are worth now.
     pub(super) fn lead(&mut self, backends: &Backends, now: Instant) -> Changes {
+        // A new configuration is a new race, also where no weight in force has changed.
+        let race_is_new = self.set_race();
         let members = || self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
         let made_of: Vec<Ingredient> = members()
             .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.is_usable()))
             .collect();
-        if self.made_of.as_ref() == Some(&made_of) {
+        if !race_is_new && self.made_of.as_ref() == Some(&made_of) {
             return Changes::new();
         }
         let candidates: Vec<Candidate> = members()
@@ -101,20 +103,23 @@ impl Vip {
             usable[id.index() as usize] = *is_usable;
         }
         self.made_of = Some(made_of);
-        let desired = self.race().fill(&candidates);
+        let desired = self.race.as_ref().map_or_else(Vec::new, |race| race.fill(&candidates));
         let usable = |id: BackendId| usable.get(id.index() as usize).copied().unwrap_or(false);
         self.was_filled |= desired.iter().any(Option::is_some);
         self.table.lead(&desired, usable, self.tracks(), now)
     }
 
-    /// The race of the backends as they are configured.
-    fn race(&mut self) -> &Race {
+    /// Makes the race one of the backends as they are configured; whether it was another.
+    fn set_race(&mut self) -> bool {
         let backends = self.config.backends.iter();
         let configured: Vec<(IpAddr, f64)> =
             backends.map(|backend| (backend.address, f64::from(backend.weight.get()))).collect();
         let size = self.table.len();
-        let kept = self.race.take().filter(|race| race.is_of(&configured, size));
-        self.race.insert(kept.unwrap_or_else(|| Race::new(&configured, size)))
+        if self.race.as_ref().is_some_and(|race| race.is_of(&configured, size)) {
+            return false;
+        }
+        self.race = Some(Race::new(&configured, size));
+        true
     }
 
     /// Whether recorded flows stay where they are when slots move.
