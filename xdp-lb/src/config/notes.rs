@@ -45,7 +45,7 @@ impl Config {
     }
 }
 
-/// Maglev divides slots evenly to within 1 % from about this many on (NSDI '16, section 3.4).
+/// From this many on, a slot more or less is within a hundredth of a share.
 const SLOTS_PER_BACKEND: usize = 100;
 
 /// A backend that falls silent, as a machine without power does, takes connections until it is known as down.

@@ -1,7 +1,7 @@
 //! Pure policy: events in, commands out, `now` as an argument. No clock, no socket, no map.
 //!
 //! What it decides: whether a backend is up (`health`), what it is worth (`weights`), which backend each slot should
-//! lead to (`maglev`), how slots get there without breaking a connection (`table`, `settle`), when a backend that left
+//! lead to (`slots`), how slots get there without breaking a connection (`table`, `settle`), when a backend that left
 //! may be forgotten (`leave`), and in which order all that is ordered (`follow`). Commands are to be carried out in
 //! their order: it keeps connections whole.
 
@@ -16,7 +16,6 @@ mod health;
 mod hops;
 mod ids;
 mod leave;
-mod maglev;
 mod message;
 mod meter;
 #[cfg(test)]
@@ -26,6 +25,7 @@ mod reload;
 mod rng;
 pub mod score;
 mod settle;
+pub mod slots;
 mod status;
 mod table;
 #[cfg(test)]

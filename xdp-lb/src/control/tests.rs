@@ -112,7 +112,7 @@ fn a_vip_is_announced_to_the_kernel_when_its_table_is_ready() {
     let slots = slots(&commands);
     assert_eq!(slots.len(), SLOTS as usize);
     let second = slots.iter().filter(|(_, slot)| *slot == Slot::stable(id(2))).count();
-    assert!((167..=168).contains(&second), "two thirds: {second}");
+    assert!((164..=171).contains(&second), "two thirds, to within a fiftieth: {second}");
 }
 
 #[test]

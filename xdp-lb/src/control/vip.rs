@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
 
+use super::backends::Backends;
 use super::message::VipRecord;
 use super::meter::Meter;
+use super::slots::{Candidate, Race};
 use super::table::{Changes, Table};
 use super::weights::Factors;
-use super::{backends::Backends, maglev};
 use crate::config::{self, Affinity, Protocol};
 
 /// What names a VIP: address, port (0 = any), protocol.
@@ -35,6 +36,8 @@ pub(super) struct Vip {
     was_filled: bool,
     /// What the table was made of.
     made_of: Option<Vec<Ingredient>>,
+    /// The race of the configured backends, once a table was made.
+    race: Option<Race>,
 }
 
 /// All of a backend that its VIP's table depends on. Weights are compared as bits: a table is made anew for any change.
@@ -43,7 +46,8 @@ type Ingredient = (BackendId, u64, bool);
 impl Vip {
     pub(super) fn new(config: config::Vip, table: Table, meter: Meter) -> Self {
         let (refusing, was_filled) = (table.takes_nothing(), !table.is_empty());
-        Self { config, table, members: BTreeMap::new(), meter, refusing, was_filled, made_of: None }
+        let members = BTreeMap::new();
+        Self { config, table, members, meter, refusing, was_filled, made_of: None, race: None }
     }
 
     pub(super) fn record(&self, id: VipId) -> VipRecord {
@@ -77,15 +81,17 @@ impl Vip {
 
     /// Brings the slots in line with what the backends are worth now.
     pub(super) fn lead(&mut self, backends: &Backends, now: Instant) -> Changes {
+        // A new configuration is a new race, also where no weight in force has changed.
+        let race_is_new = self.set_race();
         let members = || self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
         let made_of: Vec<Ingredient> = members()
             .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.is_usable()))
             .collect();
-        if self.made_of.as_ref() == Some(&made_of) {
+        if !race_is_new && self.made_of.as_ref() == Some(&made_of) {
             return Changes::new();
         }
-        let candidates: Vec<maglev::Candidate> = members()
-            .map(|(id, backend)| maglev::Candidate {
+        let candidates: Vec<Candidate> = members()
+            .map(|(id, backend)| Candidate {
                 id,
                 address: backend.address,
                 weight: Factors::of(backend).product(),
@@ -97,10 +103,23 @@ impl Vip {
             usable[id.index() as usize] = *is_usable;
         }
         self.made_of = Some(made_of);
-        let desired = maglev::fill(&candidates, self.table.len());
+        let desired = self.race.as_ref().map_or_else(Vec::new, |race| race.fill(&candidates));
         let usable = |id: BackendId| usable.get(id.index() as usize).copied().unwrap_or(false);
         self.was_filled |= desired.iter().any(Option::is_some);
         self.table.lead(&desired, usable, self.tracks(), now)
+    }
+
+    /// Makes the race one of the backends as they are configured; whether it was another.
+    fn set_race(&mut self) -> bool {
+        let backends = self.config.backends.iter();
+        let configured: Vec<(IpAddr, f64)> =
+            backends.map(|backend| (backend.address, f64::from(backend.weight.get()))).collect();
+        let size = self.table.len();
+        if self.race.as_ref().is_some_and(|race| race.is_of(&configured, size)) {
+            return false;
+        }
+        self.race = Some(Race::new(&configured, size));
+        true
     }
 
     /// Whether recorded flows stay where they are when slots move.

@@ -8,6 +8,7 @@ mod cases;
 mod frames;
 mod load;
 mod report;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,10 @@ struct Args {
     /// Instead, serve real connections by live and by static weights while servers slow down and return
     #[arg(long)]
     load: bool,
+
+    /// Measure how VIPs' tables change instead: slots moved, evenness, time, beside other ways to share slots
+    #[arg(long)]
+    tables: bool,
 
     /// How often every case is measured
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
@@ -67,6 +72,9 @@ fn run(args: &Args) -> Result<()> {
         return load::run(args.json, &args.only);
     }
     pin_to(args.cpu)?;
+    if args.tables {
+        return tables::run(args.rounds, &args.only, args.json);
+    }
     let mut bed = Bed::new().context("setting up the program and its tables")?;
     let wanted = |case: &&Case| case.name.contains(&args.only);
     let cases: Vec<&Case> = FLOORS.iter().chain(CASES.iter().filter(wanted)).collect();

@@ -29,8 +29,8 @@ impl Measured {
     }
 }
 
-/// A line of `--json`.
-#[derive(Serialize)]
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) value: f64,
