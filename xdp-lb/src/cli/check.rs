@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{Backend, Config, DecapConfig, File, HealthKind, LoadError, Vip};
+use crate::config::{Backend, CheckVia, Config, DecapConfig, File, HealthKind, LoadError, Vip};
 
 /// Checks a configuration file and touches nothing.
 ///
@@ -83,14 +83,19 @@ fn service(vip: &Vip) -> String {
         HealthKind::None => "not checked".to_owned(),
         HealthKind::Tcp { port } => format!("checked by TCP on port {port}"),
         HealthKind::Http { port, path, tls: None, .. } => format!("checked by GET {path} on port {port}"),
-        HealthKind::Http { port, path, tls: Some(_), .. } => {
-            format!("checked by GET {path} over TLS on port {port}")
+        HealthKind::Http { port, path, tls: Some(tls), .. } => {
+            let whom = if tls.verify { "" } else { ", whoever answers," };
+            format!("checked by GET {path} over TLS{whom} on port {port}")
         }
         HealthKind::Icmp => "checked by ping".to_owned(),
         HealthKind::Udp { port, .. } => format!("checked by a datagram to port {port}"),
     };
+    let via = match vip.health.via {
+        CheckVia::Direct => "",
+        CheckVia::DataPath => " of the VIP, through the data path",
+    };
     format!(
-        "{}: {} {port}/{} by {} to {}, {health}",
+        "{}: {} {port}/{} by {} to {}, {health}{via}",
         vip.name,
         vip.address,
         vip.protocol.name(),
