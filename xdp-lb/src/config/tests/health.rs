@@ -285,9 +285,9 @@ via = "data-path""#, &[
     ("what only HTTP has, of UDP", In::UdpHealth, r#"kind = "udp"
 expect = "pong"
 body = "pong""#, &[
-        r#"lb.toml:10: vip[0] "web": health.expect = "pong": expected a status code or a range of them from 100 to 599, as "200" or "200-399""#,
-        r#"lb.toml:10: vip[0] "web": health.expect = "pong": has no effect with kind = "udp": what the answer has to contain is `answer`, or remove this"#,
-        r#"lb.toml:11: vip[0] "web": health.body = "pong": has no effect with kind = "udp": what the answer has to contain is `answer`, or remove this"#,
+        r#"lb.toml:11: vip[0] "web": health.expect = "pong": expected a status code or a range of them from 100 to 599, as "200" or "200-399""#,
+        r#"lb.toml:11: vip[0] "web": health.expect = "pong": has no effect with kind = "udp": what the answer has to contain is `answer`, or remove this"#,
+        r#"lb.toml:12: vip[0] "web": health.body = "pong": has no effect with kind = "udp": what the answer has to contain is `answer`, or remove this"#,
     ]),
     ("what only UDP has, of HTTP", In::Health, r#"kind = "http"
 request = "ping"
@@ -297,19 +297,19 @@ answer = "pong""#, &[
     ]),
     ("half a byte", In::UdpHealth, r#"kind = "udp"
 request = "hex:abc""#, &[
-        r#"lb.toml:10: vip[0] "web": health.request = "hex:abc": expected text, or bytes as "hex:00ff", of at most 1200 bytes: after hex: two digits for each byte"#,
+        r#"lb.toml:11: vip[0] "web": health.request = "hex:abc": expected text, or bytes as "hex:00ff", of at most 1200 bytes: after hex: two digits for each byte"#,
     ]),
     ("no hexadecimal digits", In::UdpHealth, r#"kind = "udp"
 answer = "hex:0x00""#, &[
-        r#"lb.toml:10: vip[0] "web": health.answer = "hex:0x00": expected text, or bytes as "hex:00ff", of at most 1200 bytes: after hex: only hexadecimal digits and spaces"#,
+        r#"lb.toml:11: vip[0] "web": health.answer = "hex:0x00": expected text, or bytes as "hex:00ff", of at most 1200 bytes: after hex: only hexadecimal digits and spaces"#,
     ]),
     ("a request as a number", In::UdpHealth, r#"kind = "udp"
 request = 1"#, &[
-        r#"lb.toml:10: vip[0] "web": health.request = 1: expected text, or bytes as "hex:00ff", of at most 1200 bytes: write it in quotes"#,
+        r#"lb.toml:11: vip[0] "web": health.request = 1: expected text, or bytes as "hex:00ff", of at most 1200 bytes: write it in quotes"#,
     ]),
     ("another name for the request", In::UdpHealth, r#"kind = "udp"
 send = "x""#, &[
-        r#"lb.toml:10: vip[0] "web": health.send = "x": unknown key: what a UDP check sends is `request`"#,
+        r#"lb.toml:11: vip[0] "web": health.send = "x": unknown key: what a UDP check sends is `request`"#,
     ]),
     ("a key of the VIP under its health", In::Health, r#"forward = "ipip""#, &[
         r#"lb.toml:9: vip[0] "web": health.forward = "ipip": belongs to [[vip]]: move it above [vip.health]"#,
