@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod body;
+pub mod certs;
 pub mod client;
 pub mod clock;
 pub mod decap;
@@ -23,6 +24,7 @@ pub mod root;
 pub mod scene;
 pub mod scratch;
 pub mod stub;
+pub mod tlsserver;
 pub mod topology;
 pub mod udpserver;
 pub mod wait;

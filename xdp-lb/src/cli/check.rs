@@ -176,6 +176,32 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_of_check_is_named() {
+        for (protocol, health, words) in [
+            ("tcp", "kind = \"none\"", "not checked"),
+            ("tcp", "kind = \"tcp\"", "checked by TCP on port 80"),
+            ("tcp", "kind = \"http\"", "checked by GET / on port 80"),
+            ("tcp", "kind = \"https\", host = \"a\"", "checked by GET / over TLS on port 80"),
+            (
+                "tcp",
+                "kind = \"https\", verify = false",
+                "checked by GET / over TLS, whoever answers, on port 80",
+            ),
+            ("tcp", "kind = \"icmp\"", "checked by ping"),
+            ("udp", "kind = \"udp\"", "checked by a datagram to port 80"),
+            ("tcp", "via = \"data-path\"", "checked by TCP on port 80 of the VIP, through the data path"),
+        ] {
+            let text = format!(
+                "[agent]\ninterfaces = [\"eth0\"]\n[[vip]]\nname = \"web\"\naddress = \"203.0.113.10\"\nport = 80\n\
+                 protocol = {protocol:?}\nforward = \"ipip\"\nhealth = {{ {health} }}"
+            );
+            let config = Config::from_toml(&text, Path::new("lb.toml")).unwrap();
+            let line = service(&config.vips[0]);
+            assert!(line.ends_with(&format!(" backends, {words}")), "{line}");
+        }
+    }
+
+    #[test]
     fn a_large_file_still_fits_on_a_screen() {
         let vips: String = (0..64)
             .map(|i| {

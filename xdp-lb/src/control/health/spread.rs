@@ -66,6 +66,26 @@ impl Fleet {
     }
 }
 
+#[test]
+fn checks_that_were_all_late_part_again() {
+    let passed = Ok(());
+    let mut fleet = Fleet::new(fixtures::health(), Condition::Up, 7);
+    let (interval, quick) = (fleet.spec.interval, Duration::from_millis(1));
+    let stopped = interval * 3;
+    fleet.run(stopped, quick, &passed);
+    // The agent stands still for longer than an interval, and all checks begin at once when it goes on.
+    let goes_on = start() + stopped + interval * 2;
+    for check in &mut fleet.checks {
+        check.begin(goes_on);
+        check.judge(passed.clone(), goes_on, &mut fleet.rng);
+    }
+    fleet.look_when_due();
+    let window = stopped + interval * 3..stopped + interval * 7;
+    fleet.run(window.end, quick, &passed);
+    let busiest = fleet.busiest(&window, &window);
+    assert!(busiest <= 2.0, "{busiest:.2} times the mean");
+}
+
 fn seconds(count: f64) -> Duration {
     Duration::from_secs_f64(count)
 }
