@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod body;
+pub mod certs;
 pub mod client;
 pub mod clock;
 pub mod decap;
@@ -28,6 +29,7 @@ pub mod scratch;
 pub mod scriptedagent;
 pub mod sim;
 pub mod stub;
+pub mod tlsserver;
 pub mod topology;
 pub mod udpserver;
 pub mod wait;

@@ -187,8 +187,8 @@ impl<D: Datapath> Agent<D> {
     fn execute(&mut self, commands: Vec<Command>) {
         for command in commands {
             match command {
-                Command::Probe { backend, address, mark: _, kind, timeout } => {
-                    self.probes.start(backend, address, kind, timeout);
+                Command::Probe { backend, address, mark, kind, timeout } => {
+                    self.probes.start(backend, address, mark, kind, timeout);
                 }
                 Command::WatchReports { backend, address, utilization } => {
                     self.reports.watch(backend, address, utilization);

@@ -9,27 +9,36 @@ use xdp_lb_common::ids::BackendId;
 
 use crate::config::HealthKind;
 use crate::control::Event;
-use crate::probe::probe;
+use crate::probe::Prober;
 
 #[derive(Debug)]
 pub(super) struct Probes {
     turns: Arc<Semaphore>,
+    prober: Arc<Prober>,
     events: mpsc::Sender<Event>,
 }
 
 impl Probes {
     /// Each check holds a socket, `at_once` of them at most. More wait for their turn; their time limit begins with it.
     pub(super) fn new(events: mpsc::Sender<Event>, at_once: usize) -> Self {
-        Self { turns: Arc::new(Semaphore::new(at_once)), events }
+        Self { turns: Arc::new(Semaphore::new(at_once)), prober: Arc::default(), events }
     }
 
-    /// Checks the backend once; the outcome comes as an event.
-    pub(super) fn start(&self, backend: BackendId, address: IpAddr, kind: HealthKind, timeout: Duration) {
+    /// Checks the backend once, by packets that bear `mark` where one is given; the outcome comes as an event.
+    pub(super) fn start(
+        &self,
+        backend: BackendId,
+        address: IpAddr,
+        mark: Option<u32>,
+        kind: HealthKind,
+        timeout: Duration,
+    ) {
         let turns = Arc::clone(&self.turns);
+        let prober = Arc::clone(&self.prober);
         let events = self.events.clone();
         tokio::spawn(async move {
             let turn = turns.acquire_owned().await;
-            let outcome = probe(address, &kind, timeout).await;
+            let outcome = prober.probe(address, mark, &kind, timeout).await;
             drop(turn);
             // The loop has ended when nobody receives.
             let _ = events.send(Event::Probed { backend, outcome }).await;
@@ -62,11 +71,11 @@ mod tests {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         for id in 2..402 {
             let backend = BackendId::new(id).unwrap();
-            probes.start(backend, loopback, http(&dead), Duration::from_secs(30));
+            probes.start(backend, loopback, None, http(&dead), Duration::from_secs(30));
         }
         let first = BackendId::new(1).unwrap();
         let kind = HealthKind::Tcp { port: live.local_addr().unwrap().port() };
-        probes.start(first, loopback, kind, Duration::from_secs(30));
+        probes.start(first, loopback, None, kind, Duration::from_secs(30));
         let event = tokio::time::timeout(Duration::from_secs(5), events.recv()).await.expect("it waits");
         assert!(
             matches!(event, Some(Event::Probed { backend, outcome: Ok(()) }) if backend == first),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::{
-    Backend, Config, DecapConfig, File, HealthKind, LoadError, Scheduler, UtilizationKind, Vip, Warmup,
+    Backend, CheckVia, Config, DecapConfig, File, HealthKind, LoadError, Scheduler, UtilizationKind, Vip,
+    Warmup,
 };
 
 /// Checks a configuration file and touches nothing.
@@ -85,14 +86,19 @@ fn service(vip: &Vip) -> String {
         HealthKind::None => "not checked".to_owned(),
         HealthKind::Tcp { port } => format!("checked by TCP on port {port}"),
         HealthKind::Http { port, path, tls: None, .. } => format!("checked by GET {path} on port {port}"),
-        HealthKind::Http { port, path, tls: Some(_), .. } => {
-            format!("checked by GET {path} over TLS on port {port}")
+        HealthKind::Http { port, path, tls: Some(tls), .. } => {
+            let whom = if tls.verify { "" } else { ", whoever answers," };
+            format!("checked by GET {path} over TLS{whom} on port {port}")
         }
         HealthKind::Icmp => "checked by ping".to_owned(),
         HealthKind::Udp { port, .. } => format!("checked by a datagram to port {port}"),
     };
+    let via = match vip.health.via {
+        CheckVia::Direct => "",
+        CheckVia::DataPath => " of the VIP, through the data path",
+    };
     format!(
-        "{}: {} {port}/{} by {} to {}, {health}{}",
+        "{}: {} {port}/{} by {} to {}, {health}{via}{}",
         vip.name,
         vip.address,
         vip.protocol.name(),
@@ -218,6 +224,32 @@ mod tests {
             let expected =
                 format!("a: 10.1.0.1 port 1/tcp by ipip to 0 backends, checked by TCP on port 1{said}");
             assert_eq!(service(&config.vips[0]), expected);
+        }
+    }
+
+    #[test]
+    fn each_kind_of_check_is_named() {
+        for (protocol, health, words) in [
+            ("tcp", "kind = \"none\"", "not checked"),
+            ("tcp", "kind = \"tcp\"", "checked by TCP on port 80"),
+            ("tcp", "kind = \"http\"", "checked by GET / on port 80"),
+            ("tcp", "kind = \"https\", host = \"a\"", "checked by GET / over TLS on port 80"),
+            (
+                "tcp",
+                "kind = \"https\", verify = false",
+                "checked by GET / over TLS, whoever answers, on port 80",
+            ),
+            ("tcp", "kind = \"icmp\"", "checked by ping"),
+            ("udp", "kind = \"udp\"", "checked by a datagram to port 80"),
+            ("tcp", "via = \"data-path\"", "checked by TCP on port 80 of the VIP, through the data path"),
+        ] {
+            let text = format!(
+                "[agent]\ninterfaces = [\"eth0\"]\n[[vip]]\nname = \"web\"\naddress = \"203.0.113.10\"\nport = 80\n\
+                 protocol = {protocol:?}\nforward = \"ipip\"\nhealth = {{ {health} }}"
+            );
+            let config = Config::from_toml(&text, Path::new("lb.toml")).unwrap();
+            let line = service(&config.vips[0]);
+            assert!(line.ends_with(&format!(" backends, {words}")), "{line}");
         }
     }
 

@@ -1,19 +1,47 @@
 //! `[vip.health]`: read and checked.
 
+mod datagram;
+mod timing;
+mod tls;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
+use self::datagram::payload;
+use self::timing::Timing;
+use self::tls::Tls;
 use super::model::{CheckVia, Health, HealthKind, Protocol};
 use super::net::{host, path, status_codes};
-use super::rules::{duration, integer, one_of, port, shown};
+use super::rules::{bounded_text, listed, one_of, port};
 use super::section::{Field, Schema, Section};
 use super::vip::VIP;
 
 pub(super) const HEALTH: Schema = Schema {
     header: "[vip.health]",
-    keys: &["kind", "port", "path", "host", "expect", "interval", "fast_interval", "timeout", "rise", "fall"],
-    refused: &[],
+    keys: &[
+        "kind",
+        "via",
+        "port",
+        "path",
+        "host",
+        "expect",
+        "body",
+        "server_name",
+        "verify",
+        "ca",
+        "request",
+        "answer",
+        "interval",
+        "fast_interval",
+        "timeout",
+        "rise",
+        "fall",
+    ],
+    refused: &[
+        ("sni", "unknown key: the name is called `server_name`"),
+        ("insecure", "unknown key: write verify = false"),
+        ("send", "unknown key: what a UDP check sends is `request`"),
+    ],
     outer: Some(&VIP),
 };
 
@@ -28,6 +56,7 @@ pub(super) struct Service {
 pub(super) fn health(vip: &Section<'_>, service: &Service) -> Option<Health> {
     let section = vip.table("health", &HEALTH);
     let kind = section.optional("kind", one_of(KINDS, REFUSED_KINDS));
+    let via = section.or("via", one_of(WAYS, &[]), CheckVia::Direct).value;
     let question = Question::read(&section);
     let timing = Timing::read(&section);
     let asked = match (kind.given, service.protocol) {
@@ -40,9 +69,12 @@ pub(super) fn health(vip: &Section<'_>, service: &Service) -> Option<Health> {
     let kind = match asked {
         Kind::None => Some(HealthKind::None),
         Kind::Tcp => question.tcp(&section, service),
-        Kind::Http => question.http(&section, service),
+        Kind::Http => question.http(&section, service, false),
+        Kind::Https => question.http(&section, service, true),
+        Kind::Icmp => Some(HealthKind::Icmp),
+        Kind::Udp => question.udp(&section, service),
     };
-    timing.build(kind?)
+    timing.build(kind?, via?)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,33 +82,61 @@ enum Kind {
     None,
     Tcp,
     Http,
+    Https,
+    Icmp,
+    Udp,
 }
 
-const KINDS: &[(&str, Kind)] = &[("none", Kind::None), ("tcp", Kind::Tcp), ("http", Kind::Http)];
-
-const REFUSED_KINDS: &[(&str, &str)] = &[
-    ("https", "this version does not check over TLS; \"tcp\" sees whether the port answers"),
-    ("icmp", "this version does not ping; \"tcp\" sees whether the server's port answers"),
-    ("udp", "this version has no UDP check; ask another port of the server by \"tcp\" or \"http\""),
+const KINDS: &[(&str, Kind)] = &[
+    ("none", Kind::None),
+    ("tcp", Kind::Tcp),
+    ("http", Kind::Http),
+    ("https", Kind::Https),
+    ("icmp", Kind::Icmp),
+    ("udp", Kind::Udp),
 ];
 
-/// A key without effect would let its author believe in a check that is not made.
-fn report_useless_keys(section: &Section<'_>, kind: Kind, given: bool) {
-    let (kind, keys) = match (kind, given) {
-        (Kind::Http, _) => return,
-        (Kind::Tcp, true) => ("kind = \"tcp\"", &HTTP_KEYS[..]),
-        (Kind::Tcp, false) => ("kind = \"tcp\", the default for a TCP VIP", &HTTP_KEYS[..]),
-        (Kind::None, true) => ("kind = \"none\"", &HEALTH.keys[1..]),
-        (Kind::None, false) => ("kind = \"none\", the default for a UDP VIP", &HEALTH.keys[1..]),
-    };
-    for key in keys {
-        let mend =
-            if HTTP_KEYS.contains(key) { "set kind = \"http\"" } else { "set kind = \"tcp\" or \"http\"" };
-        section.useless(key, &format!("has no effect with {kind}: {mend}, or remove this"));
+const REFUSED_KINDS: &[(&str, &str)] = &[("ping", "write \"icmp\"")];
+
+const WAYS: &[(&str, CheckVia)] = &[("direct", CheckVia::Direct), ("data-path", CheckVia::DataPath)];
+
+impl Kind {
+    /// As the configuration spells it.
+    fn name(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether a key of the table has an effect with it.
+    fn uses(self, key: &str) -> bool {
+        match key {
+            "kind" => true,
+            "via" | "port" => !matches!(self, Self::None | Self::Icmp),
+            "path" | "host" | "expect" | "body" => matches!(self, Self::Http | Self::Https),
+            "server_name" | "verify" | "ca" => self == Self::Https,
+            "request" | "answer" => self == Self::Udp,
+            _ => self != Self::None,
+        }
     }
 }
 
-const HTTP_KEYS: [&str; 3] = ["path", "host", "expect"];
+/// A key without effect would let its author believe in a check that is not made.
+fn report_useless_keys(section: &Section<'_>, kind: Kind, given: bool) {
+    let name = kind.name();
+    let beside = match (kind, given) {
+        (_, true) => format!("kind = \"{name}\""),
+        (Kind::None, false) => format!("kind = \"{name}\", the default for a UDP VIP"),
+        (_, false) => format!("kind = \"{name}\", the default for a TCP VIP"),
+    };
+    for key in HEALTH.keys.iter().filter(|key| !kind.uses(key)) {
+        let useful: Vec<Kind> = KINDS.iter().map(|(_, kind)| *kind).filter(|kind| kind.uses(key)).collect();
+        let mend = match (kind, *key) {
+            (Kind::Udp, "expect" | "body") => "what the answer has to contain is `answer`".to_owned(),
+            (Kind::Http | Kind::Https, "answer") => "what the answer has to contain is `body`".to_owned(),
+            _ => format!("set kind = {}", listed(&useful, |kind| format!("{:?}", kind.name()))),
+        };
+        section.useless(key, &format!("has no effect with {beside}: {mend}, or remove this"));
+    }
+}
 
 /// What is asked, and of which port.
 struct Question {
@@ -84,6 +144,10 @@ struct Question {
     path: Field<String>,
     host: Field<String>,
     expect: Field<RangeInclusive<u16>>,
+    body: Field<String>,
+    tls: Tls,
+    request: Field<Vec<u8>>,
+    answer: Field<Vec<u8>>,
 }
 
 impl Question {
@@ -93,34 +157,55 @@ impl Question {
             path: section.or("path", path(), "/".into()),
             host: section.optional("host", host()),
             expect: section.or("expect", status_codes(), 200..=399),
+            body: section.optional("body", bounded_text(1..=LONGEST_BODY)),
+            tls: Tls::read(section),
+            request: section.or("request", payload(), Vec::new()),
+            answer: section.or("answer", payload(), Vec::new()),
         }
     }
 
     fn tcp(self, section: &Section<'_>, service: &Service) -> Option<HealthKind> {
-        Some(HealthKind::Tcp { port: self.port(section, service)? })
+        Some(HealthKind::Tcp { port: self.port(section, service, Protocol::Tcp)? })
     }
 
-    fn http(self, section: &Section<'_>, service: &Service) -> Option<HealthKind> {
-        let port = self.port(section, service);
-        let host = if self.host.given { self.host.value } else { default_host(service) };
+    fn http(self, section: &Section<'_>, service: &Service, over_tls: bool) -> Option<HealthKind> {
+        let port = self.port(section, service, Protocol::Tcp);
+        let default = default_host(service, if over_tls { 443 } else { 80 });
+        let given = self.host.given.then(|| self.host.value.as_deref().unwrap_or_default());
+        let tls = match over_tls {
+            true => self.tls.build(section, given, default.as_deref()).map(Some),
+            false => Some(None),
+        };
+        if self.body.given && self.body.value.is_none() {
+            return None;
+        }
         Some(HealthKind::Http {
             port: port?,
             path: self.path.value?,
-            host: host?,
+            host: if self.host.given { self.host.value? } else { default? },
             expect: self.expect.value?,
-            body: None,
-            tls: None,
+            body: self.body.value,
+            tls: tls?,
         })
     }
 
-    /// The VIP's own port unless another is given.
-    fn port(&self, section: &Section<'_>, service: &Service) -> Option<u16> {
+    fn udp(self, section: &Section<'_>, service: &Service) -> Option<HealthKind> {
+        Some(HealthKind::Udp {
+            port: self.port(section, service, Protocol::Udp)?,
+            request: self.request.value?,
+            expect: self.answer.value?,
+        })
+    }
+
+    /// The VIP's own port unless another is given, where that speaks the check's `protocol`.
+    fn port(&self, section: &Section<'_>, service: &Service, protocol: Protocol) -> Option<u16> {
         if self.port.given {
             return self.port.value;
         }
         let why = match (service.protocol?, service.port?) {
-            (Protocol::Tcp, 0) => "as the VIP takes any port (port = 0)",
-            (Protocol::Tcp, port) => return Some(port),
+            (vips, 0) if vips == protocol => "as the VIP takes any port (port = 0)",
+            (vips, port) if vips == protocol => return Some(port),
+            (Protocol::Tcp, _) => "as the VIP's own port is a TCP port",
             (Protocol::Udp, _) => "as the VIP's own port is a UDP port",
         };
         section.missing("port", &format!("an integer from 1 to 65535, {why}, or kind = \"none\""));
@@ -128,80 +213,18 @@ impl Question {
     }
 }
 
-/// What clients of the VIP would send: its address, and its port unless that is HTTP's own or any.
-pub(super) fn default_host(service: &Service) -> Option<String> {
+/// What clients of the VIP would send: its address, and its port unless that is the scheme's own or any.
+pub(super) fn default_host(service: &Service, schemes_own: u16) -> Option<String> {
     let address = match service.address? {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),
     };
     Some(match service.port? {
-        0 | 80 => address,
+        0 => address,
+        port if port == schemes_own => address,
         port => format!("{address}:{port}"),
     })
 }
 
-/// When it is asked, and what the answers mean. By default, a backend that answers nothing is down an interval after its
-/// first failed check began, or sooner: `fall` timeouts fit into it, and so do `fall` fast intervals.
-struct Timing {
-    interval: Option<Duration>,
-    fast_interval: Option<Duration>,
-    timeout: Option<Duration>,
-    rise: Option<u32>,
-    fall: Option<u32>,
-}
-
-impl Timing {
-    fn read(section: &Section<'_>) -> Self {
-        let interval = section.or("interval", duration(SHORTEST_INTERVAL..=LONGEST_INTERVAL), INTERVAL).value;
-        let known = interval.unwrap_or(LONGEST_INTERVAL);
-        let fall = section.or("fall", integer(1..=100, ""), 3).value;
-        let checks = fall.unwrap_or(1);
-        let fast_interval = section.or(
-            "fast_interval",
-            duration(SHORTEST_FAST_INTERVAL..=LONGEST_INTERVAL),
-            whole_milliseconds(known / (checks + 1)).max(SHORTEST_FAST_INTERVAL),
-        );
-        let timeout = section.or(
-            "timeout",
-            duration(SHORTEST_TIMEOUT..=LONGEST_TIMEOUT),
-            whole_milliseconds(known / checks).clamp(SHORTEST_DEFAULT_TIMEOUT, LONGEST_DEFAULT_TIMEOUT),
-        );
-        if fast_interval.value.is_some_and(|fast| fast > known) {
-            let message = format!("expected at most the interval, which is {}", shown(known));
-            section.source().report(&fast_interval.place, message);
-        }
-        Self {
-            interval,
-            fast_interval: fast_interval.value,
-            timeout: timeout.value,
-            rise: section.or("rise", integer(1..=100, ""), 2).value,
-            fall,
-        }
-    }
-
-    fn build(self, kind: HealthKind) -> Option<Health> {
-        Some(Health {
-            kind,
-            via: CheckVia::Direct,
-            interval: self.interval?,
-            fast_interval: self.fast_interval?,
-            timeout: self.timeout?,
-            rise: self.rise?,
-            fall: self.fall?,
-        })
-    }
-}
-
-fn whole_milliseconds(duration: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-}
-
-const INTERVAL: Duration = Duration::from_secs(2);
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-const LONGEST_INTERVAL: Duration = Duration::from_secs(3_600);
-const SHORTEST_FAST_INTERVAL: Duration = Duration::from_millis(50);
-/// A default below this would take a busy server for a dead one, one above it a dead one for a busy one.
-const SHORTEST_DEFAULT_TIMEOUT: Duration = Duration::from_millis(100);
-const LONGEST_DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
-const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// More is no text to look for at each check.
+const LONGEST_BODY: usize = 256;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rustls::pki_types::ServerName;
 
 use super::rules::{Refusal, Rule};
 
@@ -62,6 +63,19 @@ pub(super) fn host() -> Rule<'static, String> {
         let fits = (1..=253).contains(&text.len())
             && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c));
         if fits { Ok(text.to_owned()) } else { Err(Refusal::Unexpected) }
+    })
+}
+
+/// A name that a certificate can have.
+pub(super) fn server_name() -> Rule<'static, String> {
+    Rule::string("a DNS name or an address, without port", |text| {
+        if text.starts_with('*') {
+            return Err(Refusal::Hint("write a name that the wildcard stands for".into()));
+        }
+        match ServerName::try_from(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err(Refusal::Unexpected),
+        }
     })
 }
 

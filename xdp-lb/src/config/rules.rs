@@ -217,6 +217,13 @@ pub(super) fn absolute_path(longest: usize) -> Rule<'static, PathBuf> {
     })
 }
 
+/// Any text of so many bytes.
+pub(super) fn bounded_text(length: RangeInclusive<usize>) -> Rule<'static, String> {
+    Rule::string(format!("text of {} to {} bytes", length.start(), length.end()), move |text| {
+        if length.contains(&text.len()) { Ok(text.to_owned()) } else { Err(Refusal::Unexpected) }
+    })
+}
+
 /// The name of a VIP or backend: it appears on command lines, in metrics and in logs.
 pub(super) fn name() -> Rule<'static, String> {
     let expected = "a name of 1 to 63 letters, digits, '.', '_' or '-' that begins with a letter or digit";

@@ -121,7 +121,7 @@ impl Question {
             Kind::OrcaHttp => UtilizationKind::OrcaHttp {
                 port: port(ORCA_HTTP_PORT)?,
                 path: self.path.value?,
-                host: if self.host.given { self.host.value? } else { default_host(service)? },
+                host: if self.host.given { self.host.value? } else { default_host(service, 80)? },
             },
             Kind::OrcaGrpc => UtilizationKind::OrcaGrpc { port: port(ORCA_GRPC_PORT)? },
         })

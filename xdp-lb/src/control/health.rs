@@ -8,6 +8,8 @@
 //! ```
 
 #[cfg(test)]
+mod spread;
+#[cfg(test)]
 mod tests;
 
 use std::time::Instant;
@@ -46,6 +48,8 @@ pub(super) struct Check {
     last: Option<Result<(), String>>,
     outstanding: Option<Outstanding>,
     due: Option<Instant>,
+    /// Began together with those of other backends, in less than an interval, and has not left them since.
+    bunched: bool,
 }
 
 /// A check under way.
@@ -68,6 +72,7 @@ impl Check {
             last: None,
             outstanding: None,
             due: None,
+            bunched: true,
         };
         check.start(now, rng);
         check
@@ -103,6 +108,9 @@ impl Check {
 
     /// A check begins.
     pub(super) fn begin(&mut self, now: Instant) {
+        // So late, it begins with all others that were due while the agent stood still.
+        self.bunched |=
+            self.due.is_some_and(|due| now.saturating_duration_since(due) > self.spec.fast_interval);
         self.outstanding = Some(Outstanding { began: now, void: false });
         self.due = None;
     }
@@ -124,9 +132,22 @@ impl Check {
             Ok(()) => self.succeed(),
             Err(reason) => self.fail(reason),
         };
-        let pace = if self.is_settled() { self.spec.interval } else { self.spec.fast_interval };
-        self.due = ended.began.checked_add(rng.jitter(pace)).map(|due| due.max(now));
+        self.due = self.next(ended.began, now, rng);
         change
+    }
+
+    /// When the check after one that ended `now` is to begin. A tenth of jitter alone would keep those together that
+    /// began together, for dozens of intervals.
+    fn next(&mut self, began: Instant, now: Instant, rng: &mut Rng) -> Option<Instant> {
+        if !self.is_settled() {
+            return Some(began.checked_add(rng.jitter(self.spec.fast_interval))?.max(now));
+        }
+        if !std::mem::take(&mut self.bunched) {
+            return Some(began.checked_add(rng.jitter(self.spec.interval))?.max(now));
+        }
+        let earliest = began.checked_add(self.spec.interval / 8)?.max(now);
+        let latest = began.checked_add(self.spec.interval)?;
+        earliest.checked_add(latest.saturating_duration_since(earliest).mul_f64(rng.unit()))
     }
 
     /// The configuration says something else now. What is known stays, what was being counted starts anew.
@@ -163,6 +184,7 @@ impl Check {
     }
 
     fn start(&mut self, now: Instant, rng: &mut Rng) {
+        self.bunched = true;
         if let Some(outstanding) = &mut self.outstanding {
             outstanding.void = true;
         }

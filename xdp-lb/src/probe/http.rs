@@ -1,4 +1,4 @@
-//! `GET` over a fresh connection, judged by its status code.
+//! `GET` over a fresh connection, judged by its status code and, where wanted, by the beginning of its body.
 
 use std::future::pending;
 use std::ops::RangeInclusive;
@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Limit, words};
+use super::{Limit, contains, words};
 
 /// Bytes of headers an answer may have.
 const MOST_HEADERS: usize = 16 * 1024;
@@ -19,16 +19,26 @@ const MOST_HEADERS: usize = 16 * 1024;
 /// Bytes of body read before the connection is closed under the server.
 const MOST_BODY: usize = 64 * 1024;
 
-/// Asks for `path`; `Ok` when the status code is in `expect`.
-pub(super) async fn get(
-    stream: TcpStream,
-    path: &str,
-    host: &str,
-    expect: &RangeInclusive<u16>,
-    limit: &Limit,
-) -> Result<(), String> {
-    let request = Request::get(path)
-        .header(header::HOST, host)
+/// What is asked, and which answer is healthy.
+pub(super) struct Question<'a> {
+    /// Path and query.
+    pub path: &'a str,
+    /// `Host` header.
+    pub host: &'a str,
+    /// Status codes.
+    pub expect: &'a RangeInclusive<u16>,
+    /// Text in the first 64 KiB of the body.
+    pub body: Option<&'a str>,
+}
+
+/// Asks over `stream`; `Ok` when the answer is healthy.
+pub(super) async fn get<S>(stream: S, question: &Question<'_>, limit: &Limit) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Question { path, host, .. } = question;
+    let request = Request::get(*path)
+        .header(header::HOST, *host)
         .header(header::USER_AGENT, "xdp-lb")
         .header(header::ACCEPT, "*/*")
         .header(header::CONNECTION, "close")
@@ -53,14 +63,18 @@ pub(super) async fn get(
             .await?
             .map_err(|e| words::hyper(&e))?;
         let status = answer.status().as_u16();
-        // The status decides. The body is read so that a healthy server does not see its answer cut off, no more.
-        let _ = limit.hold("", drain(answer.into_body())).await;
-        match expect.contains(&status) {
-            true => Ok(()),
-            false if expect.start() == expect.end() => {
-                Err(format!("status {status}, expected {}", expect.start()))
-            }
-            false => Err(format!("status {status}, expected {}-{}", expect.start(), expect.end())),
+        // Read even where only the status decides, so that a healthy server does not see its answer cut off.
+        let mut beginning = Vec::new();
+        let end = limit.hold("", read(answer.into_body(), question.body.map(|_| &mut beginning))).await;
+        judge_status(status, question.expect)?;
+        match question.body {
+            Some(text) if !contains(&beginning, text.as_bytes()) => Err(match end {
+                Ok(End::Whole) => format!("the body does not contain {text:?}"),
+                Ok(End::Bound) => format!("the body's first 64 KiB do not contain {text:?}"),
+                Ok(End::CutOff) => format!("connection closed before the body contained {text:?}"),
+                Err(_) => limit.late(&format!("no {text:?} in the body")),
+            }),
+            _ => Ok(()),
         }
     };
     tokio::select! {
@@ -69,12 +83,34 @@ pub(super) async fn get(
     }
 }
 
-/// Reads the body up to the bound, whatever it is.
-async fn drain(mut body: Incoming) {
+fn judge_status(status: u16, expect: &RangeInclusive<u16>) -> Result<(), String> {
+    match expect.contains(&status) {
+        true => Ok(()),
+        false if expect.start() == expect.end() => {
+            Err(format!("status {status}, expected {}", expect.start()))
+        }
+        false => Err(format!("status {status}, expected {}-{}", expect.start(), expect.end())),
+    }
+}
+
+/// How reading a body ended.
+enum End {
+    Whole,
+    Bound,
+    CutOff,
+}
+
+/// Reads the body up to the bound, whatever it is; `beginning` gets it where it matters.
+async fn read(mut body: Incoming, mut beginning: Option<&mut Vec<u8>>) -> End {
     let mut left = MOST_BODY;
-    while let Some(Ok(frame)) = body.frame().await {
-        let size = frame.data_ref().map_or(0, Bytes::len);
-        let Some(rest) = left.checked_sub(size) else { return };
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return End::CutOff };
+        let Some(data) = frame.data_ref() else { continue };
+        if let Some(beginning) = &mut beginning {
+            beginning.extend(data.iter().take(left));
+        }
+        let Some(rest) = left.checked_sub(data.len()) else { return End::Bound };
         left = rest;
     }
+    End::Whole
 }

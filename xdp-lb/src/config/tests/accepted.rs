@@ -100,6 +100,11 @@ fn what_is_checked_by_default() {
         body: None,
         tls: None,
     };
+    let udp = |port, request: &[u8], expect: &[u8]| HealthKind::Udp {
+        port,
+        request: request.into(),
+        expect: expect.into(),
+    };
     for (place, text, expected) in [
         (In::Udp, "", HealthKind::None),
         (In::UdpHealth, "", HealthKind::None),
@@ -111,8 +116,74 @@ fn what_is_checked_by_default() {
         (In::Vip, "port = 8080\n[vip.health]\nkind = \"http\"", http(8080, "203.0.113.10:8080")),
         (In::Vip, "port = 0\n[vip.health]\nkind = \"http\"\nport = 8080", http(8080, "203.0.113.10")),
         (In::Vip, "address = \"2001:db8::1\"\n[vip.health]\nkind = \"http\"", http(80, "[2001:db8::1]")),
+        (In::Health, "kind = \"icmp\"", HealthKind::Icmp),
+        (In::UdpHealth, "kind = \"udp\"", udp(80, b"", b"")),
+        (In::UdpHealth, "kind = \"udp\"\nport = 53", udp(53, b"", b"")),
+        (In::Health, "kind = \"udp\"\nport = 53", udp(53, b"", b"")),
     ] {
         assert_eq!(vip(place, text).health.kind, expected, "{text}");
+    }
+}
+
+#[test]
+fn whose_certificate_is_expected() {
+    // Above and in [vip.health]; host, name and whether it is verified.
+    for (vips, text, expected_host, name, verified) in [
+        ("port = 443", "host = \"web.example\"", "web.example", "web.example", true),
+        ("port = 443", "host = \"web.example:8443\"", "web.example:8443", "web.example", true),
+        ("port = 443", "host = \"[2001:db8::1]:8443\"", "[2001:db8::1]:8443", "2001:db8::1", true),
+        ("port = 443", "server_name = \"web.example\"", "203.0.113.10", "web.example", true),
+        ("port = 443", "server_name = \"10.0.0.11\"", "203.0.113.10", "10.0.0.11", true),
+        ("port = 8443", "server_name = \"a\"", "203.0.113.10:8443", "a", true),
+        ("port = 80", "verify = false", "203.0.113.10:80", "203.0.113.10", false),
+        ("port = 443", "host = \"a\"\nserver_name = \"b\"\nverify = false", "a", "b", false),
+    ] {
+        let text = format!("{vips}\n[vip.health]\nkind = \"https\"\n{text}");
+        let HealthKind::Http { host, tls: Some(tls), .. } = vip(In::Vip, &text).health.kind else {
+            panic!("{text}");
+        };
+        let got = (host.as_str(), tls.server_name.as_str(), tls.verify);
+        assert_eq!(got, (expected_host, name, verified), "{text}");
+        assert_eq!(tls.ca, None);
+    }
+}
+
+#[test]
+fn a_ca_is_read_with_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    let certificate = || rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap().cert.pem();
+    let pem = format!("# two\n{}{}", certificate(), certificate());
+    std::fs::write(&path, &pem).unwrap();
+    let text = format!("kind = \"https\"\nhost = \"a\"\nca = {:?}", path.to_str().unwrap());
+    match vip(In::Health, &text).health.kind {
+        HealthKind::Http { tls: Some(tls), .. } => assert_eq!(tls.ca.as_deref(), Some(pem.as_bytes())),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn checks_in_each_spelling() {
+    for (text, request, expect) in [
+        ("", &b""[..], &b""[..]),
+        ("request = \"ping\\r\\n\"\nanswer = \"pong\"", b"ping\r\n", b"pong"),
+        ("request = \"hex:00 01 fF\"\nanswer = \"hex:\"", &[0, 1, 255], b""),
+        ("request = \"\u{e9}\"", "\u{e9}".as_bytes(), b""),
+    ] {
+        let expected = HealthKind::Udp { port: 80, request: request.into(), expect: expect.into() };
+        assert_eq!(vip(In::UdpHealth, &format!("kind = \"udp\"\n{text}")).health.kind, expected, "{text}");
+    }
+    match vip(In::Health, "kind = \"http\"\nbody = \"\\\"ok\\\"\"").health.kind {
+        HealthKind::Http { body, .. } => assert_eq!(body.as_deref(), Some("\"ok\"")),
+        other => panic!("{other:?}"),
+    }
+    for (place, text, via) in [
+        (In::Health, "via = \"direct\"", CheckVia::Direct),
+        (In::Health, "via = \"data-path\"", CheckVia::DataPath),
+        (In::Health, "kind = \"http\"\nvia = \"data-path\"\nport = 8080", CheckVia::DataPath),
+        (In::UdpHealth, "kind = \"udp\"\nvia = \"data-path\"", CheckVia::DataPath),
+    ] {
+        assert_eq!(vip(place, text).health.via, via, "{text}");
     }
 }
 

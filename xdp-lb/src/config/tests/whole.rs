@@ -140,7 +140,7 @@ listen = "nowhere""#, &[
         r#"lb.toml:4: agent.xdp_mode = "fast": expected "auto", "native" or "generic""#,
         r#"lb.toml:5: vip[0] "web": forward: missing: expected "l2" or "ipip""#,
         r#"lb.toml:8: vip[0] "web": port = 70000: expected an integer from 0 to 65535 (0 = any port)"#,
-        r#"lb.toml:10: vip[0] "web": health.kind = "ftp": expected "none", "tcp" or "http""#,
+        r#"lb.toml:10: vip[0] "web": health.kind = "ftp": expected "none", "tcp", "http", "https", "icmp" or "udp""#,
         r#"lb.toml:11: vip[0] "web": health.interval = 2: expected a duration from 100ms to 1h: write the unit too, as "2s""#,
         r#"lb.toml:14: vip[0] "web": backend[0] "web-1": address = "::1": expected the IPv4 or IPv6 address of one host, as "10.0.0.11" or "2001:db8::11": this is a loopback address, which XDP never sees"#,
         r#"lb.toml:15: vip[0] "web": backend[0] "web-1": weight = -1: expected an integer from 0 to 65535"#,
