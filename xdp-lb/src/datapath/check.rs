@@ -80,8 +80,10 @@ enum How {
 }
 
 impl Checks {
-    /// Not loaded yet. The balancer's maps are pinned in `folder`.
+    /// Not loaded yet, and an earlier agent's is off the configured interfaces, where it was without a pin. The
+    /// balancer's maps are pinned in `folder`.
     pub(super) fn new(agent: &Agent, folder: &Path) -> Self {
+        agent.interfaces.iter().for_each(|name| clear_filter(name));
         Self { folder: folder.into(), max_backends: agent.max_backends, loaded: None }
     }
 
@@ -208,16 +210,20 @@ fn attach(program: &mut SchedClassifier, name: &str, folder: &Path) -> Result<At
 fn attach_filter(program: &mut SchedClassifier, name: &str, index: u32) -> Result<Attached, String> {
     // There may be one already; if this fails for another reason, the next step tells.
     let _ = tc::qdisc_add_clsact(name);
-    // An earlier agent's: nobody else runs on an interface that has our XDP program.
-    let _ = tc::qdisc_detach_program(name, TcAttachType::Egress, PROGRAM);
-    let options = TcAttachOptions::Netlink(NlOptions { priority: FIRST, ..NlOptions::default() });
+    clear_filter(name);
+    // Without a priority of its own it gets one before those that are there.
+    let options = TcAttachOptions::Netlink(NlOptions::default());
     let id = program.attach_with_options(name, TcAttachType::Egress, options).map_err(|e| words(&e))?;
     let link = program.take_link(id).map_err(|error| error.to_string())?;
     Ok(Attached { index, how: How::Filter { _link: link } })
 }
 
-/// The lowest number comes first.
-const FIRST: u16 = 1;
+/// Takes off what an earlier agent that was killed left by netlink. It can be nobody else's: two agents are never on one
+/// interface, since their XDP programs are not.
+fn clear_filter(name: &str) {
+    // Mostly there is none, which is an error here.
+    let _ = tc::qdisc_detach_program(name, TcAttachType::Egress, PROGRAM);
+}
 
 /// Whether the kernel does not know this kind of link.
 fn is_unknown(error: &ProgramError) -> bool {
