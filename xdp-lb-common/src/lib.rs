@@ -8,6 +8,7 @@ pub mod answer;
 pub mod balance;
 pub mod bench;
 pub mod budget;
+pub mod check;
 pub mod checksum;
 pub mod decap;
 pub mod flow;

@@ -1,9 +1,10 @@
-//! What the XDP programs have in common: the frame in the kernel's hands, and its licence.
+//! What the programs have in common: packets in the kernel's hands, and the licence.
 //!
 //! Wires the shared packet code of `xdp-lb-common` to contexts and maps; decides nothing.
 #![no_std]
 
 pub mod action;
+pub mod buffer;
 pub mod frame;
 
 /// Declares what every object needs: a licence that lets it call the kernel's helpers, and a panic handler that the

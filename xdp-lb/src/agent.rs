@@ -22,7 +22,7 @@ use crate::api::control::{ControlSocket, ControlSocketError};
 use crate::api::{Answer, Query, Question};
 use crate::config::{Config, LoadError};
 use crate::control::{Adopted, Announcement, Command, Control, Counters, Event, ReasonStatus, Status};
-use crate::datapath::{Datapath, InterfaceChange};
+use crate::datapath::{Datapath, InterfaceChange, ways};
 use crate::nexthop::Watcher;
 use crate::utilization::Reports;
 use applier::Applier;
@@ -237,7 +237,7 @@ impl<D: Datapath> Agent<D> {
 
     /// Says what in the configuration somebody should look at once.
     fn log_notes(&self) {
-        for note in self.config.notes() {
+        for note in self.config.notes().into_iter().chain(ways::obstacles(&self.config)) {
             tracing::warn!("{}: {note}", self.config_path.display());
         }
     }

@@ -3,7 +3,7 @@
 use crate::api::admin::{AdminError, AdminServer};
 use crate::config::{Admin, Agent as AgentSection, Config};
 use crate::control::Event;
-use crate::datapath::Datapath;
+use crate::datapath::{Datapath, ways};
 
 use super::Agent;
 
@@ -44,6 +44,10 @@ impl<D: Datapath> Agent<D> {
         }
         self.config = config.clone();
         self.log_notes();
+        let checks = !ways::checked_by_data_path(&config).is_empty();
+        if let Err(e) = self.applier.datapath().lead_checks(checks) {
+            tracing::error!("{e}; checks by the data path fail until the next reload");
+        }
         self.feed(Event::Configured(Box::new(config)));
         tracing::info!("configuration reloaded from {}", self.config_path.display());
     }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::log;
 use crate::agent::{Agent, Edges, OpenError, Order};
 use crate::config::Config;
-use crate::datapath::{AttachError, InterfaceChange, Kernel};
+use crate::datapath::{AttachError, InterfaceChange, Kernel, ways};
 
 /// Attaches the XDP program and serves until it is told to stop.
 ///
@@ -76,7 +76,8 @@ enum RunError {
 async fn serve(args: RunArgs, config: Config) -> Result<(), RunError> {
     let orders = orders().map_err(RunError::Runtime)?;
     let edges = Edges::open(&config).await?;
-    let (kernel, adopted) = Kernel::attach(&config.agent).map_err(RunError::Attach)?;
+    let checks = !ways::checked_by_data_path(&config).is_empty();
+    let (kernel, adopted) = Kernel::attach(&config.agent, checks).map_err(RunError::Attach)?;
     if adopted.is_some() {
         tracing::info!("took over what an earlier agent left in the kernel");
     }

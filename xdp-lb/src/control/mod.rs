@@ -37,6 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use xdp_lb_common::check::mark_of;
 use xdp_lb_common::ids::{BackendId, VipId};
 
 use self::backends::Backends;
@@ -46,7 +47,7 @@ use self::hops::Hops;
 use self::ids::Ids;
 use self::rng::Rng;
 use self::vip::{Key, Vip};
-use crate::config::Config;
+use crate::config::{CheckVia, Config};
 
 pub use explain::ExplainError;
 pub use message::*;
@@ -144,10 +145,15 @@ impl Control {
             self.backends.with_check(id, |check| check.begin(now));
             let Some(backend) = self.backends.get(id) else { return };
             let spec = backend.check.spec();
+            let vip = self.vips.get(&backend.vip).map(|vip| vip.config.address);
+            let (address, mark) = match (spec.via, vip) {
+                (CheckVia::DataPath, Some(vip)) => (vip, Some(mark_of(id))),
+                _ => (backend.address, None),
+            };
             out.push(Command::Probe {
                 backend: id,
-                address: backend.address,
-                mark: None,
+                address,
+                mark,
                 kind: spec.kind.clone(),
                 timeout: spec.timeout,
             });

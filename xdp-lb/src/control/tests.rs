@@ -5,6 +5,7 @@ mod answers;
 mod batches;
 mod first_fill;
 mod leaving;
+mod marks;
 mod settling;
 mod ways;
 

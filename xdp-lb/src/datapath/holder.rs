@@ -6,9 +6,8 @@ use aya::programs::links::LinkType;
 use aya::programs::{loaded_links, loaded_programs};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
-use rtnetlink::packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
-use rtnetlink::sys::protocols::NETLINK_ROUTE;
-use rtnetlink::sys::{Socket, SocketAddr};
+
+use super::netlink;
 
 /// Who has an interface, as far as the kernel tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,19 +78,7 @@ impl fmt::Display for Holder {
 fn program_on(index: u32) -> Option<(u32, bool)> {
     let mut link = LinkMessage::default();
     link.header.index = index;
-    let mut request =
-        NetlinkMessage::new(NetlinkHeader::default(), RouteNetlinkMessage::GetLink(link).into());
-    request.header.flags = NLM_F_REQUEST;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    let mut socket = Socket::new(NETLINK_ROUTE).ok()?;
-    socket.bind_auto().ok()?;
-    socket.connect(&SocketAddr::new(0, 0)).ok()?;
-    socket.send(&bytes, 0).ok()?;
-    let (answer, _) = socket.recv_from_full().ok()?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).ok()?;
-    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = answer.payload else {
+    let Ok(RouteNetlinkMessage::NewLink(link)) = netlink::ask(RouteNetlinkMessage::GetLink(link)) else {
         return None;
     };
     let xdp = link.attributes.into_iter().find_map(|attribute| match attribute {

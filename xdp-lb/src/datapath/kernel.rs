@@ -16,6 +16,7 @@ use xdp_lb_common::maps::{Backend, CLOSED_SECONDS, DirectoryWord, LAYOUT_VERSION
 use xdp_lb_common::slot::Slot;
 
 use super::adopt::adopt;
+use super::check::{CheckError, Checks};
 use super::directory::{Directory, DirectoryFull};
 use super::encode::{TunnelSources, address, decode, decode_hop, encode};
 use super::entry;
@@ -56,6 +57,9 @@ pub enum AttachError {
     /// The pins cannot be used or removed.
     #[error(transparent)]
     Pins(#[from] PinsError),
+    /// Checks by the data path cannot be led.
+    #[error(transparent)]
+    Check(#[from] CheckError),
 }
 
 /// Why a command was not carried out.
@@ -80,6 +84,9 @@ pub enum KernelError {
         /// Asked for.
         index: u32,
     },
+    /// Checks by the data path cannot be led.
+    #[error(transparent)]
+    Check(#[from] CheckError),
 }
 
 /// The program in the kernel and its maps.
@@ -87,6 +94,9 @@ pub struct Kernel {
     ebpf: Ebpf,
     maps: Maps,
     ports: Ports,
+    interfaces: Vec<String>,
+    /// Where there are pins.
+    checks: Option<Checks>,
     sources: TunnelSources,
     vips: BTreeMap<VipId, VipRecord>,
     backends: BTreeMap<BackendId, VipId>,
@@ -100,10 +110,11 @@ pub struct Kernel {
 
 impl Kernel {
     /// Loads the program and puts it on the configured interfaces; adopts what an earlier agent left in the pins.
+    /// Leads `checks` by the data path from the beginning, where there are to be such.
     ///
     /// Where that fails, nothing is left that was not there, and what an earlier agent left goes on by its own tables
     /// and settings. It may be that it goes on with this program: on interfaces that came before the one that failed.
-    pub fn attach(agent: &Agent) -> Result<(Self, Option<Adopted>), AttachError> {
+    pub fn attach(agent: &Agent, checks: bool) -> Result<(Self, Option<Adopted>), AttachError> {
         system::check()?;
         let interfaces =
             agent.interfaces.iter().map(|name| Interface::find(name)).collect::<Result<Vec<_>, _>>()?;
@@ -116,6 +127,9 @@ impl Kernel {
             }
             kernel.ports = Ports::attach(kernel.program()?, interfaces, agent.xdp_mode, &pins)?;
             kernel.ports.clear_others(&pins)?;
+            let mut leader = Checks::new(agent, pins.folder());
+            leader.lead(checks, &kernel.interfaces)?;
+            kernel.checks = Some(leader);
             if adopted.is_some() {
                 kernel.write_settings(agent);
             }
@@ -150,6 +164,8 @@ impl Kernel {
             ebpf,
             maps,
             ports: Ports::none(),
+            interfaces: agent.interfaces.clone(),
+            checks: None,
             sources: TunnelSources::of(agent),
             vips: BTreeMap::new(),
             backends: BTreeMap::new(),
@@ -177,7 +193,10 @@ impl Kernel {
     }
 
     /// Ends the agent's part: takes the program off and removes the pins, or leaves both for the next agent.
-    pub fn detach(self, leave_attached: bool) -> Result<(), AttachError> {
+    pub fn detach(mut self, leave_attached: bool) -> Result<(), AttachError> {
+        if let Some(checks) = &mut self.checks {
+            checks.take_off();
+        }
         match &self.pins {
             Some(pins) if !leave_attached => Ok(pins.remove()?),
             _ => Ok(()),
@@ -339,10 +358,19 @@ impl Datapath for Kernel {
         self.ports.status()
     }
 
+    fn lead_checks(&mut self, wanted: bool) -> Result<(), KernelError> {
+        match &mut self.checks {
+            Some(checks) => Ok(checks.lead(wanted, &self.interfaces)?),
+            None => Ok(()),
+        }
+    }
+
     fn watch_interfaces(&mut self) -> Vec<InterfaceChange> {
-        match (xdp(&mut self.ebpf), &self.pins) {
+        let mut changes = match (xdp(&mut self.ebpf), &self.pins) {
             (Ok(program), Some(pins)) => self.ports.watch(program, pins),
             _ => Vec::new(),
-        }
+        };
+        changes.extend(self.checks.as_mut().map(Checks::watch).unwrap_or_default());
+        changes
     }
 }

@@ -233,7 +233,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 pub(super) fn is_pin(name: &OsStr) -> bool {
     let number = name.to_str().and_then(|name| {
         let (kind, number) = name.strip_prefix(PREFIX)?.split_once('_')?;
-        [NATIVE, GENERIC, ALIAS].contains(&kind).then_some(number)
+        [NATIVE, GENERIC, CHECK, ALIAS].contains(&kind).then_some(number)
     });
     number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
@@ -241,8 +241,15 @@ pub(super) fn is_pin(name: &OsStr) -> bool {
 const PREFIX: &str = "link_";
 const NATIVE: &str = "native";
 const GENERIC: &str = "generic";
+/// Of the program for checks by the data path.
+const CHECK: &str = "check";
 /// Exists for a moment only, unless its maker is killed in it.
 const ALIAS: &str = "alias";
+
+/// The pin of the program for checks by the data path.
+pub(super) fn check_pin(folder: &Path, index: u32) -> PathBuf {
+    folder.join(format!("{PREFIX}{CHECK}_{index}"))
+}
 
 /// Named by index, since names of interfaces may hold dots, which a BPF file system refuses.
 fn pin_path(folder: &Path, native: bool, index: u32) -> PathBuf {
@@ -293,6 +300,8 @@ mod tests {
             ("link_native_2", true),
             ("link_generic_17", true),
             ("link_alias_4711", true),
+            ("link_check_2", true),
+            ("link_check_x", false),
             ("link_native_eth0", false),
             ("link_2", false),
             ("link_uprobe_2", false),

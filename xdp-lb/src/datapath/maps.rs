@@ -21,7 +21,7 @@ use crate::control::VipRecord;
 pub enum MapsError {
     /// An earlier agent left maps of another size or layout.
     #[error(
-        "pinned map {path} has {what} {found}, wanted {wanted}; restore the old setting, or give up connections and start anew: `cd {folder} && rm -f link_native_* link_generic_* {}` (detaches the program)",
+        "pinned map {path} has {what} {found}, wanted {wanted}; restore the old setting, or give up connections and start anew: `cd {folder} && rm -f link_native_* link_generic_* link_check_* {}` (detaches the program)",
         PINNED.join(" "),
         folder = path.parent().unwrap_or(Path::new("/")).display()
     )]

@@ -1,6 +1,7 @@
 //! The kernel side as the agent sees it: load, attach, pin, publish, read. The only users of aya.
 
 mod adopt;
+mod check;
 pub mod directory;
 pub mod encode;
 mod entry;
@@ -12,16 +13,19 @@ mod kernel;
 pub mod link;
 mod mapping;
 pub mod maps;
+mod netlink;
 pub mod object;
 mod pins;
 mod ports;
 pub mod system;
 mod terminator;
 mod totals;
+pub mod ways;
 
 #[cfg(test)]
 pub(crate) mod fake;
 
+pub use check::CheckError;
 pub use kernel::{AttachError, Kernel, KernelError};
 pub use pins::PinsError;
 pub use terminator::Terminator;
@@ -60,6 +64,12 @@ pub trait Datapath {
 
     /// Where the program is attached and how.
     fn interfaces(&self) -> Vec<InterfaceStatus>;
+
+    /// From now on leads checks by the data path to their backends, where they are `wanted`.
+    fn lead_checks(&mut self, wanted: bool) -> Result<(), Self::Error> {
+        let _ = wanted;
+        Ok(())
+    }
 
     /// Notices interfaces that are gone, and attaches to those that are back. To be called every second.
     fn watch_interfaces(&mut self) -> Vec<InterfaceChange> {

@@ -3,6 +3,9 @@
 /// The balancer.
 pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer.o"));
 
+/// What leads health checks by the data path.
+pub static CHECK: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/check.o"));
+
 /// The backend's side.
 pub static DECAP: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap.o"));
 
@@ -16,7 +19,7 @@ mod tests {
     #[test]
     fn the_objects_are_elf_files_for_ebpf() {
         const EM_BPF: u16 = 247;
-        for object in [BALANCER, DECAP, BENCH] {
+        for object in [BALANCER, CHECK, DECAP, BENCH] {
             assert_eq!(object.get(..4), Some(&b"\x7fELF"[..]));
             assert_eq!(object.get(18..20), Some(&EM_BPF.to_le_bytes()[..]));
             assert!(object.as_ptr().cast::<u64>().is_aligned());
