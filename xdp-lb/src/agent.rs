@@ -113,7 +113,7 @@ impl<D: Datapath> Agent<D> {
     ) -> Self {
         let now = now();
         let (sender, events) = mpsc::channel(QUEUE);
-        let (control, commands) = Control::new(config.clone(), adopted, seed, now);
+        let (control, commands) = Control::new(config.clone(), adopted, None, seed, now);
         let mut agent = Self {
             config_path,
             load: Config::load,

@@ -101,6 +101,11 @@ impl Check {
         self.outstanding.is_some()
     }
 
+    /// Whether the outcome of the check under way will count.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.outstanding.is_some_and(|outstanding| !outstanding.void)
+    }
+
     /// A check begins.
     pub(super) fn begin(&mut self, now: Instant) {
         self.outstanding = Some(Outstanding { began: now, void: false });

@@ -76,7 +76,7 @@ impl Control {
             state: state.into(),
             reason,
             weight: backend.weight.get(),
-            effective_weight: super::weights::Factors::of(backend).product(),
+            effective_weight: backend.table_weight(),
             factors: Vec::new(),
             reports: None,
             share: f64::from(held.current) / f64::from(vip.table.len().max(1)),

@@ -107,6 +107,11 @@ impl Table {
         })
     }
 
+    /// How many slots would take new connections elsewhere.
+    pub(super) fn would_move(&self, desired: &[Option<BackendId>]) -> u32 {
+        self.slots.iter().zip(desired).filter(|(slot, target)| slot.current() != **target).count() as u32
+    }
+
     /// A connection could not be recorded that belongs to a backend for which `concerns` holds: the slots moved away
     /// from it wait anew.
     pub(super) fn wait_again(&mut self, concerns: impl Fn(BackendId) -> bool, now: Instant) {

@@ -65,7 +65,7 @@ impl World {
             vip
         });
         let wanted = config(vips.collect());
-        let (control, commands) = Control::new(wanted.clone(), None, seed, start());
+        let (control, commands) = Control::new(wanted.clone(), None, None, seed, start());
         let mut world = Self {
             kernel: Kernel { room, ..Kernel::default() },
             control,
@@ -172,7 +172,7 @@ impl World {
             backends: backends.map(|b| BackendRecord { next_hop: None, ..b.clone() }).collect(),
             tables: self.kernel.directory_tables(),
         };
-        let (control, commands) = Control::new(self.file(), Some(adopted), self.rng.next(), self.now());
+        let (control, commands) = Control::new(self.file(), Some(adopted), None, self.rng.next(), self.now());
         self.control = control;
         self.obey(commands);
     }

@@ -5,7 +5,7 @@ use super::*;
 /// Four checked backends that are up.
 fn four() -> Control {
     let backends = (1..=4).map(|last| backend(last, 1)).collect();
-    let (mut control, _) = Control::new(config(vec![vip(health(), backends)]), None, 1, at(0));
+    let (mut control, _) = Control::new(config(vec![vip(health(), backends)]), None, None, 1, at(0));
     run_checks(&mut control, None, at(0), 10);
     control
 }
