@@ -1,11 +1,11 @@
 //! What control is told and orders: orders are carried out one by one while clients send, and the agent may die over any.
 
 use xdp_lb::control::{BackendRecord, Command, Control, Event};
-use xdp_lb_common::ids::BackendId;
+use xdp_lb_common::ids::{BackendId, VipId};
 
 use super::{Scene, hop};
 use crate::Holds;
-use crate::balancer::Ends;
+use crate::balancer::{Ends, index};
 use crate::plan::{self, FALL, VIPS};
 
 /// A check and its answer.
@@ -59,7 +59,7 @@ impl Scene {
         Event::Probed { backend: check.backend, outcome }
     }
 
-    fn handle(&mut self, events: Vec<Event>) -> Holds {
+    pub(super) fn handle(&mut self, events: Vec<Event>) -> Holds {
         let now = self.now();
         let is_file = matches!(events[..], [Event::Configured(_)]);
         let Some(control) = &mut self.control else { return Ok(()) };
@@ -80,6 +80,8 @@ impl Scene {
                 }
                 Command::WatchNextHop(address) => self.hops.push_back(address),
                 Command::UnwatchNextHop(_) | Command::Announce(_) => {}
+                Command::WatchReports { backend, address, .. } => drop(self.asked.insert(backend, address)),
+                Command::UnwatchReports(backend) => drop(self.asked.remove(&backend)),
                 command => {
                     writes = true;
                     self.in_force = None;
@@ -104,7 +106,7 @@ impl Scene {
         let Kill { dead, again, .. } = *kill;
         self.kill = again.checked_sub(1).map(|after| Kill { after, dead: 0, again: 0 });
         self.control = None;
-        (self.late, self.soon, self.hops, self.answers) = Default::default();
+        (self.late, self.soon, self.hops, self.answers, self.asked) = Default::default();
         self.start_at = self.second + u64::from(dead);
         true
     }
@@ -141,7 +143,7 @@ impl Scene {
         }
     }
 
-    /// What is checked comes up by its own answer only.
+    /// What is checked comes up by its own answer, or because more than half of its VIP's servers are down.
     fn check_up(&self, record: &BackendRecord) -> Holds {
         let was_up = self.balancer.records.get(&record.backend).is_some_and(|old| !old.down);
         let Some((check, failures)) = self.answers.get(&record.backend).filter(|_| !record.down && !was_up)
@@ -151,6 +153,33 @@ impl Scene {
         let is_its = |index: &usize| self.balancer.vip(*index).is_some_and(|vip| vip.vip == record.vip);
         let is_checked = (0..VIPS.len()).find(is_its).is_some_and(|index| self.plan.0[index].checked);
         let has_answered = *failures == 0 && check.server == plan::number(record.address);
-        if is_checked && !has_answered { Err(format!("{record:?} is up by {check:?}")) } else { Ok(()) }
+        if is_checked && !has_answered && !self.most_are_down(record.vip) {
+            Err(format!("{record:?} is up by {check:?}"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether more than half of a VIP's servers that are to take new connections, and have a verdict, are down.
+    fn most_are_down(&self, vip: VipId) -> bool {
+        let Some(index) = self.balancer.directory.iter().find(|record| record.vip == vip).map(index) else {
+            return true;
+        };
+        let servers = &self.plan.0[index].servers;
+        let takes = |record: &&BackendRecord| {
+            let server = servers.get(&plan::number(record.address));
+            record.vip == vip && server.is_some_and(|server| server.weight > 0 && !server.drain)
+        };
+        let failures =
+            |record: &BackendRecord| self.answers.get(&record.backend).map_or(0, |(_, count)| *count);
+        let (mut down, mut of) = (0, 0);
+        for record in self.balancer.records.values().filter(takes) {
+            // One that fell and has not risen is down, and so is one that flaps, whatever it answers.
+            let is_down =
+                record.down || failures(record) >= FALL || self.balancer.hard_down.contains(&record.backend);
+            down += usize::from(is_down);
+            of += 1;
+        }
+        2 * down > of
     }
 }

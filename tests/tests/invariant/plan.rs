@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use xdp_lb::config::{Config, HealthKind, Weight};
+use xdp_lb::config::{Config, HealthKind, Percent, Ratio, UtilizationKind, Weight};
 
 use crate::history::Edit;
 
@@ -109,6 +109,7 @@ impl Plan {
         config.agent.max_backends = room;
         for (vip, plan) in config.vips.iter_mut().zip(&self.0) {
             vip.drain = Duration::from_secs(plan.drain);
+            live(vip);
             if !plan.checked {
                 vip.health.kind = HealthKind::None;
             }
@@ -123,6 +124,21 @@ impl Plan {
         config.vips.retain(|_| present.next().unwrap_or(false));
         config
     }
+}
+
+/// Weights move fast and far, so that histories see much of it: servers report, and warm up within seconds.
+fn live(vip: &mut xdp_lb::config::Vip) {
+    vip.utilization.kind =
+        UtilizationKind::AgentCheck { port: 9707, send: String::new(), percent: Percent::Idle };
+    vip.utilization.smoothing = Duration::from_secs(3);
+    vip.utilization.stale_after = Duration::from_secs(4);
+    vip.warmup.window = Duration::from_secs(9);
+    vip.warmup.step = Duration::from_secs(1);
+    vip.weights.failure_fade = Duration::from_secs(6);
+    vip.weights.publish_interval = Duration::from_secs(1);
+    vip.weights.publish_limit = Ratio::thousandths(200);
+    vip.weights.minute_limit = Ratio::thousandths(6_000);
+    vip.weights.quiet = Duration::from_secs(2);
 }
 
 /// Every VIP with every server.

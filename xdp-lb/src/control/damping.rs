@@ -112,7 +112,7 @@ impl Damping {
     /// For how long it has passed and has to, while it is held.
     pub(super) fn held(&self, now: Instant) -> Option<Held> {
         let passed = now.saturating_duration_since(self.passing_since?);
-        Some(Held { hold: self.hold, passed })
+        Some(Held { hold: self.hold, passed }).filter(|_| !self.hold.is_zero())
     }
 
     /// How long it has to pass once it is down, if it flaps.

@@ -3,8 +3,14 @@
 mod adoption;
 mod answers;
 mod batches;
+mod budgets;
+mod fail_open;
 mod first_fill;
+mod flapping;
 mod leaving;
+mod live;
+mod reports;
+mod restart;
 mod settling;
 mod ways;
 
@@ -145,22 +151,6 @@ fn a_backend_that_fails_leaves_at_once_and_returns_by_moves() {
     let commands = run_checks(&mut control, None, at(13), 20);
     assert_eq!(names(&commands), ["up", "purge 2", "backend 2", "slots of 0"]);
     assert!(slots(&commands).iter().all(|(_, slot)| *slot == Slot::tracked(id(1), id(2))));
-}
-
-#[test]
-fn without_a_usable_backend_slots_are_empty() {
-    let config = config(vec![vip(health(), vec![backend(1, 1)])]);
-    let (mut control, _) = Control::new(config, None, None, 1, at(0));
-    run_checks(&mut control, None, at(0), 5);
-    let commands = run_checks(&mut control, Some(1), at(5), 9);
-    let what = [
-        "down: connection refused (3 checks failed)",
-        "down 1",
-        "slots of 0",
-        "no backend takes new connections",
-    ];
-    assert_eq!(names(&commands), what);
-    assert!(slots(&commands).iter().all(|(_, slot)| *slot == Slot::EMPTY));
 }
 
 #[test]

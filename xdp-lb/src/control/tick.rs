@@ -213,29 +213,35 @@ impl Control {
             entries.push(Entry { configured: f64::from(backend.weight.get()), published, wish });
             whose.push(member);
         }
-        if entries.iter().all(|entry| entry.wish.is_none()) {
+        let unfinished = vip.publisher.is_unfinished();
+        if !unfinished && entries.iter().all(|entry| entry.wish.is_none()) {
             return;
         }
         let size = vip.table.len();
         let Some(allowed) = vip.publisher.allowance(&weights, size, now) else { return };
-        let fitted = publish::fit(&entries, allowed, size, |multipliers| {
+        let build = |multipliers: &[Multiplier]| {
             let of: BTreeMap<BackendId, &Multiplier> = whose.iter().copied().zip(multipliers).collect();
             let weight = |id: BackendId, backend: &Backend| {
                 of.get(&id).map_or(0.0, |multiplier| f64::from(backend.weight.get()) * multiplier.get())
             };
             let desired = maglev::fill(&vip.candidates(&self.backends, weight), size);
             (vip.table.would_move(&desired), desired)
-        });
-        let Some((multipliers, moved, desired)) = fitted else {
-            vip.publisher.publish(0, now);
-            return;
         };
+        let fitted = if unfinished {
+            let published: Vec<Multiplier> = entries.iter().map(|entry| entry.published).collect();
+            let (moved, desired) = build(&published);
+            Some((published, moved, desired))
+        } else {
+            publish::fit(&entries, allowed, size, build)
+        };
+        let Some((multipliers, differing, desired)) = fitted else { return };
         for (member, multiplier) in whose.iter().zip(multipliers) {
             if let Some(backend) = self.backends.get_mut(*member) {
                 backend.evidence.published = Some(multiplier);
             }
         }
-        vip.publisher.publish(moved, now);
+        vip.publisher.publish(differing.min(allowed), differing, now);
+        let desired = vip.table.at_most(desired, allowed);
         let changes = vip.take_table(&desired, &self.backends, now);
         self.write_slots(id, changes, now, out);
     }

@@ -28,7 +28,8 @@ pub(super) fn judge(members: &[(Part, f64)], weights: &Weights) -> Vec<Verdict> 
     if (healthy as f64) < weights.panic_below.get() * (taking + down) as f64 {
         return vec![Verdict::Panic; members.len()];
     }
-    let most = ((taking + down) as f64 * weights.derated_most.get()) as usize;
+    // A third is written as 0.333, and a third of six is two.
+    let most = ((taking + down) as f64 * weights.derated_most.get() + 0.1) as usize;
     let mut verdicts = vec![Verdict::AsMeasured; members.len()];
     derated.sort_by(|&a, &b| members[a].1.total_cmp(&members[b].1));
     for &index in derated.iter().skip(most.max(1)) {

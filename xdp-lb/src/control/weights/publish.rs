@@ -4,7 +4,8 @@
 //! A weight is published when it has been off by `hysteresis` steps for two ticks, at most every `publish_interval`,
 //! the largest error first, as far as `publish_limit` and `minute_limit` allow. They are counted on the slots that
 //! really move: the table is built, compared with the one in force, and where it moves too many, fewer weights are
-//! taken, and a part of the last one's step. What is on its way is finished, however little is left of it.
+//! taken, and a part of the last one's step. In a small table even the least step may move too many, since slots hang
+//! together: then some of them move, and the others follow. What is on its way is finished, however little is left.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub(in crate::control) struct Publisher {
     last: Option<Instant>,
     /// Slots moved within the last minute.
     moved: VecDeque<(Instant, u32)>,
+    /// Whether slots are left that did not move with the last.
+    unfinished: bool,
 }
 
 impl Publisher {
@@ -68,9 +71,15 @@ impl Publisher {
         Some(left.min(share(weights.publish_limit.get()))).filter(|slots| *slots > 0)
     }
 
-    /// Weights were published.
-    pub(in crate::control) fn publish(&mut self, slots: u32, now: Instant) {
+    /// Whether slots are left that should have moved with what was published last.
+    pub(in crate::control) fn is_unfinished(&self) -> bool {
+        self.unfinished
+    }
+
+    /// Weights were published, for which so many slots moved, of so many that differ.
+    pub(in crate::control) fn publish(&mut self, slots: u32, of: u32, now: Instant) {
         self.last = Some(now);
+        self.unfinished = slots < of;
         if slots > 0 {
             self.moved.push_back((now, slots));
         }
@@ -107,7 +116,8 @@ pub(in crate::control) struct Entry {
 }
 
 /// The multipliers that may be published, with the slots that they move and what `build` made of them. `build` tells
-/// how many slots a set of multipliers moves. `None` if nothing may be published.
+/// how many slots a set of multipliers moves. Only where no step is small enough those are more than `allowed`. `None` if
+/// there is nothing to publish.
 pub(in crate::control) fn fit<T>(
     entries: &[Entry],
     allowed: u32,
@@ -119,20 +129,24 @@ pub(in crate::control) fn fit<T>(
     order.sort_by(|&a, &b| error(b).total_cmp(&error(a)));
     let published: Vec<Multiplier> = entries.iter().map(|entry| entry.published).collect();
     let mut room = f64::from(allowed) / f64::from(table_size);
+    let mut least: Option<(Vec<Multiplier>, u32, T)> = None;
     for _ in 0..MOST_TRIES {
         let taken = longest(entries, &order, room);
         let multipliers = apply(entries, &order, taken);
         if multipliers == published {
-            return None;
+            break;
         }
         let (moved, built) = build(&multipliers);
+        // Tables move a little more than the weights do: by so much less is tried again.
+        room = estimate(entries, &multipliers).min(room) * f64::from(allowed) / f64::from(moved.max(1)) * 0.9;
         if moved <= allowed {
             return Some((multipliers, moved, built));
         }
-        // Tables move a little more than the weights do: by so much less is tried again.
-        room = estimate(entries, &multipliers).min(room) * f64::from(allowed) / f64::from(moved) * 0.9;
+        if least.as_ref().is_none_or(|(_, least, _)| moved < *least) {
+            least = Some((multipliers, moved, built));
+        }
     }
-    None
+    least
 }
 
 /// How many wishes may be fulfilled, the last in part, so that shares change by no more than `room`.
