@@ -45,6 +45,9 @@ pub(crate) const LONG_DRAIN: u64 = 12;
 /// Failures in a row that bring a server down.
 pub(crate) const FALL: u32 = 2;
 
+/// Successes in a row that bring it up again.
+pub(crate) const RISE: u32 = 2;
+
 /// What may be in the file of a VIP.
 #[derive(Clone, Debug)]
 pub(crate) struct VipPlan {
@@ -150,11 +153,13 @@ fn whole() -> &'static Config {
         for vip in &VIPS {
             let target = target(vip);
             let port = if vip.name == "any4" { 0 } else { target.port() };
-            let kind = if vip.is_udp { "protocol = \"udp\"\naffinity = \"flow\"" } else { "protocol = \"tcp\"" };
-            text += &format!("[[vip]]\nname = \"{}\"\naddress = \"{}\"\nport = {port}\n", vip.name, target.ip());
+            let kind =
+                if vip.is_udp { "protocol = \"udp\"\naffinity = \"flow\"" } else { "protocol = \"tcp\"" };
+            text +=
+                &format!("[[vip]]\nname = \"{}\"\naddress = \"{}\"\nport = {port}\n", vip.name, target.ip());
             text += &format!("{kind}\nforward = \"ipip\"\n");
-            text += "[vip.health]\nkind = \"tcp\"\nport = 7\ninterval = \"2s\"\nfast_interval = \"1s\"\nrise = 2\n";
-            text += &format!("fall = {FALL}\n");
+            text += "[vip.health]\nkind = \"tcp\"\nport = 7\ninterval = \"2s\"\nfast_interval = \"1s\"\n";
+            text += &format!("rise = {RISE}\nfall = {FALL}\n");
             for number in 1..=SERVERS {
                 let address = address(vip, number);
                 text += &format!("[[vip.backend]]\nname = \"s{number}\"\naddress = \"{address}\"\n");

@@ -15,7 +15,6 @@ impl Scene {
     /// Everything comes to rest: then nothing is left of what happened.
     pub(crate) fn finish(&mut self) -> Holds {
         self.healthy.fill(true);
-        self.loads.fill(50);
         self.kill = None;
         self.start_at = self.second;
         (self.is_ending, self.opens_between) = (true, false);
@@ -26,6 +25,9 @@ impl Scene {
         }
         self.weights_come_to_rest()?;
         self.wait(u64::from(CLOSED_SECONDS).max(self.idle) + LONG_DRAIN + 5 * u64::from(self.sweep_parts))?;
+        // Who had to wait for room has come only now.
+        self.weights_come_to_rest()?;
+        self.wait(LONG_DRAIN + 5 * u64::from(self.sweep_parts))?;
         self.balancer.is_at_rest()?;
         if self.plan.backends() > self.room as usize {
             return Ok(());

@@ -50,6 +50,8 @@ pub(crate) struct Scene {
     hops: VecDeque<IpAddr>,
     /// The last answer to a check of a backend, and how many in a row were failures.
     answers: BTreeMap<BackendId, (Check, u32)>,
+    /// Backends that fell and have not risen, with their successes since.
+    fallen: BTreeMap<BackendId, u32>,
     kill: Option<Kill>,
     /// When the next agent is started.
     start_at: u64,
@@ -82,6 +84,7 @@ impl Scene {
             soon: VecDeque::new(),
             hops: VecDeque::new(),
             answers: BTreeMap::new(),
+            fallen: BTreeMap::new(),
             kill: None,
             start_at: 0,
             second: 0,
@@ -192,13 +195,17 @@ impl Scene {
         Ok(())
     }
 
-    /// Who is asked says how busy it is.
+    /// Who is asked says how busy it is; in the end, that it wants what is configured.
     fn report(&mut self) -> Holds {
-        let loads = self.loads;
+        let (loads, is_ending) = (self.loads, self.is_ending);
         let reports = self.asked.iter().filter_map(|(&backend, &address)| {
             let percent = loads[usize::from(plan::number(address))];
-            let utilization = Some(f64::from(percent) / 100.0).filter(|_| percent <= 100)?;
-            let report = Report { utilization: Some(utilization), rate: Some(100.0), ..Report::default() };
+            let report = if is_ending {
+                Report { weight: Some(1.0), ..Report::default() }
+            } else {
+                let utilization = Some(f64::from(percent) / 100.0).filter(|_| percent <= 100)?;
+                Report { utilization: Some(utilization), rate: Some(100.0), ..Report::default() }
+            };
             Some(Event::Reported { backend, address, report: Ok(report) })
         });
         self.handle(reports.collect())

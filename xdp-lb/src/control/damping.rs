@@ -72,8 +72,8 @@ impl Damping {
         (self.up, self.fell) = (false, true);
     }
 
-    /// What is known of it `passes`, or not.
-    pub(super) fn step(&mut self, passes: bool, now: Instant) -> Option<Turn> {
+    /// What is known of it `passes`, or not. One that is tried all the same is not held: it has its connections already.
+    pub(super) fn step(&mut self, passes: bool, is_tried: bool, now: Instant) -> Option<Turn> {
         if self.up == passes {
             self.passing_since = None;
             return None;
@@ -85,7 +85,7 @@ impl Damping {
         }
         if passes {
             let passing_since = *self.passing_since.get_or_insert(now);
-            if since(&passing_since) < self.hold {
+            if since(&passing_since) < self.hold && !is_tried {
                 return None;
             }
             self.up = true;
@@ -133,9 +133,9 @@ mod tests {
     #[test]
     fn the_first_time_up_is_no_return() {
         let mut damping = Damping::new(false);
-        assert_eq!(damping.step(false, at(0)), None);
-        assert_eq!(damping.step(true, at(1)), Some(Turn::Up { again: false }));
-        assert_eq!(damping.step(true, at(2)), None);
+        assert_eq!(damping.step(false, false, at(0)), None);
+        assert_eq!(damping.step(true, false, at(1)), Some(Turn::Up { again: false }));
+        assert_eq!(damping.step(true, false, at(2)), None);
     }
 
     #[test]
@@ -160,30 +160,39 @@ mod tests {
             (241, true, UP),
         ];
         for (second, passes, expected) in rows {
-            assert_eq!(damping.step(passes, at(second)), expected, "at {second}");
+            assert_eq!(damping.step(passes, false, at(second)), expected, "at {second}");
         }
         let mut second = 300;
         for hold in [40, 80, 160, 300, 300] {
-            assert_eq!(damping.step(false, at(second)), DOWN);
-            assert_eq!(damping.step(true, at(second + 1)), None);
+            assert_eq!(damping.step(false, false, at(second)), DOWN);
+            assert_eq!(damping.step(true, false, at(second + 1)), None);
             let held = Held { hold: Duration::from_secs(hold), passed: Duration::from_secs(5) };
             assert_eq!(damping.held(at(second + 6)), Some(held));
-            assert_eq!(damping.step(true, at(second + hold)), None);
-            assert_eq!(damping.step(true, at(second + 1 + hold)), UP);
+            assert_eq!(damping.step(true, false, at(second + hold)), None);
+            assert_eq!(damping.step(true, false, at(second + 1 + hold)), UP);
             second += hold + 2;
         }
         assert_eq!(damping.flaps(at(second)), Some(LONGEST_HOLD));
         assert_eq!(damping.flaps(at(second + 600)), None, "forgotten");
-        assert_eq!(damping.step(false, at(second + 600)), DOWN);
-        assert_eq!(damping.step(true, at(second + 601)), UP);
+        assert_eq!(damping.step(false, false, at(second + 600)), DOWN);
+        assert_eq!(damping.step(true, false, at(second + 601)), UP);
+    }
+
+    #[test]
+    fn who_is_tried_is_not_held() {
+        let mut damping = Damping::new(true);
+        damping.remember([at(0), at(1)].into_iter(), FIRST_HOLD);
+        assert_eq!(damping.step(false, false, at(10)), DOWN);
+        assert_eq!(damping.step(true, false, at(11)), None);
+        assert_eq!(damping.step(true, true, at(12)), UP);
     }
 
     #[test]
     fn going_down_now_and_then_is_not_flapping() {
         let mut damping = Damping::new(true);
         for round in 0..20 {
-            assert_eq!(damping.step(false, at(round * 160)), DOWN, "{round}");
-            assert_eq!(damping.step(true, at(round * 160 + 5)), UP);
+            assert_eq!(damping.step(false, false, at(round * 160)), DOWN, "{round}");
+            assert_eq!(damping.step(true, false, at(round * 160 + 5)), UP);
         }
     }
 }

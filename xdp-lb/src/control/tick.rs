@@ -86,7 +86,7 @@ impl Control {
     pub(super) fn turn(&mut self, id: BackendId, down: Option<String>, now: Instant, out: &mut Vec<Command>) {
         let Some(backend) = self.backends.get_mut(id) else { return };
         let passes = backend.passes();
-        match backend.damping.step(passes, now) {
+        match backend.damping.step(passes, backend.suspended, now) {
             Some(Turn::Up { again }) => {
                 if !again {
                     backend.evidence.age.begin_at(now);

@@ -40,6 +40,9 @@ pub(super) struct World {
     wanted: Config,
     absent: [bool; VIPS],
     healthy: BTreeMap<IpAddr, bool>,
+    /// Backends that failed so many checks in a row, until they pass some: they may be given up, even if they were tried
+    /// meanwhile because most were down.
+    fallen: BTreeMap<BackendId, u32>,
     /// Percent of each server in use, as it reports.
     loads: BTreeMap<IpAddr, u8>,
     /// Whom control asks for reports, and where.
@@ -85,6 +88,7 @@ impl World {
             wanted,
             absent: [false; VIPS],
             healthy: (1..=SERVERS).map(|last| (address(last), true)).collect(),
+            fallen: BTreeMap::new(),
             loads: (1..=SERVERS).map(|last| (address(last), 50)).collect(),
             asked: BTreeMap::new(),
             live: Vec::new(),
@@ -211,6 +215,14 @@ impl World {
             self.carry_out(command);
             match command {
                 Command::Probe { backend, address, .. } => {
+                    if self.healthy[address] {
+                        self.fallen.retain(|id, passed| {
+                            *passed += u32::from(id == backend);
+                            *passed < 2
+                        });
+                    } else {
+                        self.fallen.insert(*backend, 0);
+                    }
                     let outcome =
                         if self.healthy[address] { Ok(()) } else { Err("connection refused".into()) };
                     answers.push(Event::Probed { backend: *backend, outcome });
@@ -234,6 +246,14 @@ impl World {
     /// One command; then some connection sends, for packets do not wait for the others.
     fn carry_out(&mut self, command: &Command) {
         self.kernel.apply(command, self.wanted.agent.table_size.slots());
+        if let Command::WriteBackend(record) = command
+            && record.down
+            && self.fallen.contains_key(&record.backend)
+        {
+            let vip = self.kernel.directory.iter().find(|vip| vip.vip == record.vip);
+            let key = vip.map(|vip| (vip.address, vip.port, vip.protocol));
+            self.live.retain(|c| Some(c.key) != key || c.server != record.address);
+        }
         if !self.live.is_empty() {
             let index = (self.rng.next() % self.live.len() as u64) as usize;
             self.send(index);

@@ -49,8 +49,8 @@ fn as_much_is_published_as_may_move() {
         ("a part of one", vec![(1.0, 0.25), still, still, still], 20, vec![false]),
         (
             "the largest first",
-            vec![(1.0, 0.9), (1.0, 0.25), (1.0, 1.12), still],
-            180,
+            vec![(1.0, 0.9), (1.0, 0.25), (1.0, 2.0), still],
+            200,
             vec![false, true, false],
         ),
         ("all of it moves nothing", vec![(1.0, 0.5); 4], 1, vec![true; 4]),
