@@ -73,7 +73,7 @@ pub struct Agent {
     pub interfaces: Vec<String>,
     /// How it is attached.
     pub xdp_mode: XdpMode,
-    /// For state that is to outlive the machine's next start; not used yet.
+    /// For state that is to outlive the agent: what was published of each backend, its age, its words.
     pub state_dir: PathBuf,
     /// Where `status` and `explain` ask.
     pub control_socket: PathBuf,

@@ -85,7 +85,15 @@ struct BackendMemory {
 /// What is remembered, by VIP and backend.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    vips: BTreeMap<Key, (Vec<(f64, u32)>, BTreeMap<IpAddr, BackendMemory>)>,
+    vips: BTreeMap<Key, Known>,
+}
+
+/// What is remembered of one VIP.
+#[derive(Debug)]
+struct Known {
+    /// Age and slots of what was published within the last minute.
+    moved: Vec<(f64, u32)>,
+    backends: BTreeMap<IpAddr, BackendMemory>,
 }
 
 impl Remembered {
@@ -130,7 +138,7 @@ impl Control {
     pub(super) fn evidence_of(&self, vip: VipId, address: IpAddr, now: Instant) -> Evidence {
         let Some(vip) = self.vips.get(&vip) else { return Evidence::new(true, now) };
         match self.memory.vips.get(&key_of(&vip.config)) {
-            Some((_, backends)) => match backends.get(&address) {
+            Some(Known { backends, .. }) => match backends.get(&address) {
                 Some(memory) => memory.evidence(now),
                 None => Evidence::new(backends.is_empty(), now),
             },
@@ -142,8 +150,8 @@ impl Control {
     /// Gives a backend that becomes known what it said and did when an earlier agent knew it.
     pub(super) fn recall(&self, backend: &mut Backend, now: Instant) {
         let Some(vip) = self.vips.get(&backend.vip) else { return };
-        let Some((_, backends)) = self.memory.vips.get(&key_of(&vip.config)) else { return };
-        if let Some(memory) = backends.get(&backend.address) {
+        let Some(known) = self.memory.vips.get(&key_of(&vip.config)) else { return };
+        if let Some(memory) = known.backends.get(&backend.address) {
             memory.give(backend, now);
         }
     }
@@ -155,13 +163,11 @@ impl Control {
         vip.publisher.quiet_until(now.checked_add(vip.config.weights.quiet));
         let steps = vip.config.weights.steps_per_doubling;
         let memory = self.memory.vips.get(&key_of(&vip.config));
-        for (age, slots) in memory.into_iter().flat_map(|(moved, _)| moved) {
+        for (age, slots) in memory.into_iter().flat_map(|known| &known.moved) {
             vip.publisher.remember(before(*age, now), *slots);
         }
-        let remembered = |address: &IpAddr| {
-            let (_, backends) = memory?;
-            backends.get(address)?.published.map(Multiplier::from_millionths)
-        };
+        let remembered =
+            |address: &IpAddr| memory?.backends.get(address)?.published.map(Multiplier::from_millionths);
         let mut slots = Vec::new();
         for member in vip.members.values() {
             let Some(backend) = self.backends.get(*member).filter(|b| b.part() == Part::Takes) else {
@@ -194,7 +200,8 @@ impl Memory {
         let known = vips.into_iter().filter_map(|vip| {
             let protocol = [Protocol::Tcp, Protocol::Udp].into_iter().find(|p| p.name() == vip.protocol)?;
             let backends = vip.backends.into_iter().filter_map(|backend| Some((backend.address?, backend)));
-            Some(((vip.address, vip.port, protocol), (vip.moved, backends.collect())))
+            let known = Known { moved: vip.moved, backends: backends.collect() };
+            Some(((vip.address, vip.port, protocol), known))
         });
         Self { vips: known.collect() }
     }

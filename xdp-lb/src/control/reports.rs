@@ -174,14 +174,14 @@ impl Control {
                 self.announce_backend(id, what.into(), false, out);
             }
             (false, true) => {
-                self.announce_backend(id, "its agent takes new connections again".into(), false, out)
+                self.announce_backend(id, "its agent takes new connections again".into(), false, out);
             }
             _ => {}
         }
         match (maint, was_maint) {
             (true, false) => self.announce_backend(id, "down: its agent says maintenance".into(), true, out),
             (false, true) => {
-                self.announce_backend(id, "its agent says that maintenance is over".into(), false, out)
+                self.announce_backend(id, "its agent says that maintenance is over".into(), false, out);
             }
             _ => {}
         }

@@ -122,11 +122,8 @@ impl Control {
     /// wrong, and who is really down would get what is lost in any case.
     pub(super) fn elect(&mut self, id: VipId, out: &mut Vec<Command>) {
         let members = self.members_of(id);
-        let parts: Vec<Part> = members
-            .iter()
-            .filter_map(|member| self.backends.get(*member))
-            .map(|backend| backend.part())
-            .collect();
+        let parts: Vec<Part> =
+            members.iter().filter_map(|member| self.backends.get(*member)).map(Backend::part).collect();
         let count = |part: Part| parts.iter().filter(|other| **other == part).count();
         let (down, of) = (count(Part::Down), count(Part::Down) + count(Part::Takes));
         let suspended = failopen::suspends(down, of);

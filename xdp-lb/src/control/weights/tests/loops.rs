@@ -31,7 +31,8 @@ fn settle(capacities: &[f64], configured: &[f64], total: f64, own: f64) -> Vec<f
 #[test]
 fn shares_come_to_be_in_proportion_to_capacity_whatever_is_configured() {
     // Description, capacities, configured weights, total rate, utilization that is always there.
-    let rows: [(&str, &[f64], &[f64], f64, f64); 6] = [
+    type Row = (&'static str, &'static [f64], &'static [f64], f64, f64);
+    let rows: [Row; 6] = [
         ("equal weights", &[1000.0, 400.0], &[100.0, 100.0], 700.0, 0.0),
         ("right weights", &[1000.0, 400.0], &[100.0, 40.0], 700.0, 0.0),
         ("wrong weights", &[1000.0, 400.0], &[100.0, 120.0], 700.0, 0.0),
