@@ -6,6 +6,7 @@ mod files;
 mod notify;
 mod probes;
 mod reload;
+mod state;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::utilization::Reports;
 use applier::Applier;
 use notify::Notifier;
 use probes::Probes;
+use state::StateFile;
 
 /// Calls that make up a whole pass over the flow table, one a second: a pass takes 16 s, and no second of it holds the
 /// loop up for long.
@@ -96,6 +98,7 @@ pub struct Agent<D: Datapath> {
     events: mpsc::Receiver<Event>,
     queries: (mpsc::Sender<Query>, mpsc::Receiver<Query>),
     notifier: Notifier,
+    state: StateFile,
     /// Up to when the data path's clock was advanced.
     epoch: Instant,
     counters: Counters,
@@ -115,7 +118,8 @@ impl<D: Datapath> Agent<D> {
     ) -> Self {
         let now = now();
         let (sender, events) = mpsc::channel(QUEUE);
-        let (control, commands) = Control::new(config.clone(), adopted, seed, now);
+        let state = StateFile::new(&config.agent.state_dir);
+        let (control, commands) = Control::new(config.clone(), adopted, state.load(), seed, now);
         let mut agent = Self {
             config_path,
             load: Config::load,
@@ -130,6 +134,7 @@ impl<D: Datapath> Agent<D> {
             events,
             queries: mpsc::channel(QUEUE),
             notifier: Notifier::from_environment(),
+            state,
             epoch: now,
             counters: Counters::default(),
             counters_failed: false,
@@ -167,6 +172,8 @@ impl<D: Datapath> Agent<D> {
             }
         }
         self.notifier.stopping();
+        let now = now();
+        self.state.save(&self.control.remember(now), now);
         (self.applier.into_datapath(), self.edges)
     }
 
@@ -220,7 +227,13 @@ impl<D: Datapath> Agent<D> {
             Ok(counters) => {
                 self.counters_failed = false;
                 self.counters = counters.clone();
-                self.feed(Event::Counted(counters));
+                let commands = self.control.handle(Event::Counted(counters), now);
+                // What is published and what is remembered of it should not part.
+                let moves = commands.iter().any(|command| matches!(command, Command::WriteSlots { .. }));
+                self.execute(commands);
+                if moves || self.state.is_due(now) {
+                    self.state.save(&self.control.remember(now), now);
+                }
             }
             Err(e) if !self.counters_failed => {
                 self.counters_failed = true;

@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Reload(Vec<Edit>),
     /// A server begins or ceases to answer its checks.
     Healthy(u8, bool),
+    /// A server reports from now on that so many percent of it are in use; nothing any more above 100.
+    Load(u8, u8),
     /// New connections, from ports that are new.
     Open(usize, u8),
     /// New connections, from ports of closed ones.
@@ -115,6 +117,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         9 => prop::collection::vec(edit(), 1..4).prop_map(Step::Reload),
         2 => (1..=SERVERS, prop::bool::weighted(0.6)).prop_map(|(s, on)| Step::Healthy(s, on)),
+        3 => (1..=SERVERS, 0u8..110).prop_map(|(s, percent)| Step::Load(s, percent)),
         5 => (vip(), 1u8..12).prop_map(|(v, n)| Step::Open(v, n)),
         2 => (1u8..12).prop_map(Step::Reopen),
         3 => (prop::sample::select(vec![Ending::Fin, Ending::Rst, Ending::Half]), 10u8..60)
@@ -163,6 +166,7 @@ impl fmt::Display for Step {
                 write!(f, "reload {}", words.join(", "))
             }
             Self::Healthy(server, on) => write!(f, "healthy {server} {}", on_off(*on)),
+            Self::Load(server, percent) => write!(f, "load {server} {percent}"),
             Self::Open(vip, count) => write!(f, "open {} {count}", name(*vip)),
             Self::Reopen(count) => write!(f, "reopen {count}"),
             Self::Close(how, percent) => write!(f, "close {} {percent}", how.word()),

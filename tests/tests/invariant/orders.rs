@@ -1,12 +1,12 @@
 //! What control is told and orders: orders are carried out one by one while clients send, and the agent may die over any.
 
 use xdp_lb::control::{BackendRecord, Command, Control, Event};
-use xdp_lb_common::ids::BackendId;
+use xdp_lb_common::ids::{BackendId, VipId};
 
 use super::{Scene, hop};
 use crate::Holds;
-use crate::balancer::Ends;
-use crate::plan::{self, FALL, VIPS};
+use crate::balancer::{Ends, index};
+use crate::plan::{self, FALL, RISE, VIPS};
 
 /// A check and its answer.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +56,18 @@ impl Scene {
         let (outcome, failures) =
             if check.ok { (Ok(()), 0) } else { (Err("connection refused".into()), before + 1) };
         self.answers.insert(check.backend, (check, failures));
+        if failures >= FALL {
+            self.fallen.insert(check.backend, 0);
+        } else if let Some(successes) = self.fallen.get_mut(&check.backend).filter(|_| check.ok) {
+            *successes += 1;
+            if *successes >= RISE {
+                self.fallen.remove(&check.backend);
+            }
+        }
         Event::Probed { backend: check.backend, outcome }
     }
 
-    fn handle(&mut self, events: Vec<Event>) -> Holds {
+    pub(super) fn handle(&mut self, events: Vec<Event>) -> Holds {
         let now = self.now();
         let is_file = matches!(events[..], [Event::Configured(_)]);
         let Some(control) = &mut self.control else { return Ok(()) };
@@ -80,6 +88,8 @@ impl Scene {
                 }
                 Command::WatchNextHop(address) => self.hops.push_back(address),
                 Command::UnwatchNextHop(_) | Command::Announce(_) => {}
+                Command::WatchReports { backend, address, .. } => drop(self.asked.insert(backend, address)),
+                Command::UnwatchReports(backend) => drop(self.asked.remove(&backend)),
                 command => {
                     writes = true;
                     self.in_force = None;
@@ -104,7 +114,8 @@ impl Scene {
         let Kill { dead, again, .. } = *kill;
         self.kill = again.checked_sub(1).map(|after| Kill { after, dead: 0, again: 0 });
         self.control = None;
-        (self.late, self.soon, self.hops, self.answers) = Default::default();
+        (self.late, self.soon, self.hops, self.asked) = Default::default();
+        (self.answers, self.fallen) = Default::default();
         self.start_at = self.second + u64::from(dead);
         true
     }
@@ -113,7 +124,10 @@ impl Scene {
     fn carry_out(&mut self, command: &Command) -> Holds {
         match command {
             Command::WriteBackend(record) => self.check_up(record)?,
-            Command::ClearBackend(id) => drop(self.answers.remove(id)),
+            Command::ClearBackend(id) => {
+                self.answers.remove(id);
+                self.fallen.remove(id);
+            }
             _ => {}
         }
         match self.balancer.carry_out(command)? {
@@ -124,7 +138,8 @@ impl Scene {
             }
             Ends::OfServer(vip, server, backend) => {
                 let lost = self.clients.lose(vip, server, &self.balancer);
-                if self.answers.get(&backend).is_some_and(|(_, failures)| *failures >= FALL) {
+                // One that was tried all the same is given up if it has not risen when others have.
+                if self.fallen.contains_key(&backend) {
                     self.balancer.hard_down.insert(backend);
                 } else if lost > 0 {
                     let name = VIPS[vip].name;
@@ -141,16 +156,45 @@ impl Scene {
         }
     }
 
-    /// What is checked comes up by its own answer only.
-    fn check_up(&self, record: &BackendRecord) -> Holds {
-        let was_up = self.balancer.records.get(&record.backend).is_some_and(|old| !old.down);
-        let Some((check, failures)) = self.answers.get(&record.backend).filter(|_| !record.down && !was_up)
-        else {
+    /// What is checked comes up by its own answer, or because more than half of its VIP's servers are down.
+    fn check_up(&mut self, record: &BackendRecord) -> Holds {
+        let was_down = self.balancer.records.get(&record.backend).is_none_or(|old| old.down);
+        if record.down || !was_down {
             return Ok(());
-        };
+        }
         let is_its = |index: &usize| self.balancer.vip(*index).is_some_and(|vip| vip.vip == record.vip);
         let is_checked = (0..VIPS.len()).find(is_its).is_some_and(|index| self.plan.0[index].checked);
-        let has_answered = *failures == 0 && check.server == plan::number(record.address);
-        if is_checked && !has_answered { Err(format!("{record:?} is up by {check:?}")) } else { Ok(()) }
+        let answer = self.answers.get(&record.backend);
+        let has_answered = answer
+            .is_some_and(|(check, failures)| *failures == 0 && check.server == plan::number(record.address));
+        if is_checked && !has_answered && self.most_are_down(record.vip) {
+            // Tried all the same: that does not make it one that is not down.
+            self.fallen.entry(record.backend).or_insert(0);
+            return Ok(());
+        }
+        match answer {
+            Some((check, _)) if is_checked && !has_answered => Err(format!("{record:?} is up by {check:?}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether more than half of a VIP's servers that are to take new connections, and have a verdict, are down.
+    fn most_are_down(&self, vip: VipId) -> bool {
+        let Some(index) = self.balancer.directory.iter().find(|record| record.vip == vip).map(index) else {
+            return true;
+        };
+        let servers = &self.plan.0[index].servers;
+        let takes = |record: &&BackendRecord| {
+            let server = servers.get(&plan::number(record.address));
+            record.vip == vip && server.is_some_and(|server| server.weight > 0 && !server.drain)
+        };
+        let (mut down, mut of) = (0, 0);
+        for record in self.balancer.records.values().filter(takes) {
+            // One that fell and has not risen is down, and so is one that flaps, whatever it answers.
+            let is_down = record.down || self.fallen.contains_key(&record.backend);
+            down += usize::from(is_down);
+            of += 1;
+        }
+        2 * down > of
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use xdp_lb::config::{Config, HealthKind, Weight};
+use xdp_lb::config::{Config, HealthKind, Percent, Ratio, UtilizationKind, Weight};
 
 use crate::history::Edit;
 
@@ -44,6 +44,9 @@ pub(crate) const LONG_DRAIN: u64 = 12;
 
 /// Failures in a row that bring a server down.
 pub(crate) const FALL: u32 = 2;
+
+/// Successes in a row that bring it up again.
+pub(crate) const RISE: u32 = 2;
 
 /// What may be in the file of a VIP.
 #[derive(Clone, Debug)]
@@ -109,6 +112,7 @@ impl Plan {
         config.agent.max_backends = room;
         for (vip, plan) in config.vips.iter_mut().zip(&self.0) {
             vip.drain = Duration::from_secs(plan.drain);
+            live(vip);
             if !plan.checked {
                 vip.health.kind = HealthKind::None;
             }
@@ -125,6 +129,21 @@ impl Plan {
     }
 }
 
+/// Weights move fast and far, so that histories see much of it: servers report, and warm up within seconds.
+fn live(vip: &mut xdp_lb::config::Vip) {
+    vip.utilization.kind =
+        UtilizationKind::AgentCheck { port: 9707, send: String::new(), percent: Percent::Idle };
+    vip.utilization.smoothing = Duration::from_secs(3);
+    vip.utilization.stale_after = Duration::from_secs(4);
+    vip.warmup.window = Duration::from_secs(9);
+    vip.warmup.step = Duration::from_secs(1);
+    vip.weights.failure_fade = Duration::from_secs(6);
+    vip.weights.publish_interval = Duration::from_secs(1);
+    vip.weights.publish_limit = Ratio::thousandths(200);
+    vip.weights.minute_limit = Ratio::thousandths(6_000);
+    vip.weights.quiet = Duration::from_secs(2);
+}
+
 /// Every VIP with every server.
 fn whole() -> &'static Config {
     static WHOLE: OnceLock<Config> = OnceLock::new();
@@ -134,11 +153,13 @@ fn whole() -> &'static Config {
         for vip in &VIPS {
             let target = target(vip);
             let port = if vip.name == "any4" { 0 } else { target.port() };
-            let kind = if vip.is_udp { "protocol = \"udp\"\naffinity = \"flow\"" } else { "protocol = \"tcp\"" };
-            text += &format!("[[vip]]\nname = \"{}\"\naddress = \"{}\"\nport = {port}\n", vip.name, target.ip());
+            let kind =
+                if vip.is_udp { "protocol = \"udp\"\naffinity = \"flow\"" } else { "protocol = \"tcp\"" };
+            text +=
+                &format!("[[vip]]\nname = \"{}\"\naddress = \"{}\"\nport = {port}\n", vip.name, target.ip());
             text += &format!("{kind}\nforward = \"ipip\"\n");
-            text += "[vip.health]\nkind = \"tcp\"\nport = 7\ninterval = \"2s\"\nfast_interval = \"1s\"\nrise = 2\n";
-            text += &format!("fall = {FALL}\n");
+            text += "[vip.health]\nkind = \"tcp\"\nport = 7\ninterval = \"2s\"\nfast_interval = \"1s\"\n";
+            text += &format!("rise = {RISE}\nfall = {FALL}\n");
             for number in 1..=SERVERS {
                 let address = address(vip, number);
                 text += &format!("[[vip.backend]]\nname = \"s{number}\"\naddress = \"{address}\"\n");

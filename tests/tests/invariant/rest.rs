@@ -23,7 +23,11 @@ impl Scene {
             self.clients.close(Ending::Fin, 100, &mut self.balancer, self.second, &mut self.rng)?;
             self.wait(1)?;
         }
+        self.weights_come_to_rest()?;
         self.wait(u64::from(CLOSED_SECONDS).max(self.idle) + LONG_DRAIN + 5 * u64::from(self.sweep_parts))?;
+        // Who had to wait for room has come only now.
+        self.weights_come_to_rest()?;
+        self.wait(LONG_DRAIN + 5 * u64::from(self.sweep_parts))?;
         self.balancer.is_at_rest()?;
         if self.plan.backends() > self.room as usize {
             return Ok(());
@@ -43,6 +47,24 @@ impl Scene {
         Ok(())
     }
 
+    /// Who flapped is held down for up to five minutes, then warms up, and is moved up to step by step.
+    fn weights_come_to_rest(&mut self) -> Holds {
+        for _ in 0..500 {
+            let now = self.now();
+            let Some(status) = self.control.as_ref().map(|control| control.status(now)) else { break };
+            let mut backends = status.vips.iter().flat_map(|vip| &vip.backends);
+            let is_at_rest = |weight: u16, effective: f64| effective == f64::from(weight);
+            let waits = |reason: &str| reason.starts_with("waits for room");
+            if backends.all(|b| {
+                b.state == "draining" || waits(&b.reason) || is_at_rest(b.weight, b.effective_weight)
+            }) {
+                return Ok(());
+            }
+            self.wait(1)?;
+        }
+        Err("weights do not come to rest".into())
+    }
+
     /// The tables of an agent that has seen nothing but the last configuration.
     fn fresh_tables(&self) -> Holds<Balancer> {
         let history = History {
@@ -56,7 +78,7 @@ impl Scene {
         };
         let mut fresh = Balancer::new(&history);
         let now = self.now();
-        let (mut control, commands) = Control::new(self.config(), None, 0, now);
+        let (mut control, commands) = Control::new(self.config(), None, None, 0, now);
         let mut commands = VecDeque::from(commands);
         for second in 0..3 {
             let now = now + SECOND * second;

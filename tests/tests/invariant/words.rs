@@ -52,6 +52,7 @@ fn step(words: &[&str]) -> Option<Step> {
             Step::Reload(edits.collect::<Option<_>>()?)
         }
         ["healthy", server, on] => Step::Healthy(server.parse().ok()?, on_off(on)?),
+        ["load", server, percent] => Step::Load(server.parse().ok()?, percent.parse().ok()?),
         ["open", vip, count] => Step::Open(self::vip(vip)?, count.parse().ok()?),
         ["reopen", count] => Step::Reopen(count.parse().ok()?),
         ["close", how, percent] => {

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use xdp_lb::agent::MOST_SECONDS;
-use xdp_lb::control::{Control, Event, NextHop};
+use xdp_lb::control::{Control, Event, NextHop, Remembered, Report};
 use xdp_lb::datapath::Datapath;
 use xdp_lb_common::ids::BackendId;
 use xdp_lb_tests::packet::BALANCER_MAC;
@@ -36,6 +36,12 @@ pub(crate) struct Scene {
     /// The configuration in force, at moments when all that was ordered is carried out.
     in_force: Option<Plan>,
     healthy: [bool; SERVERS as usize + 1],
+    /// Percent of each server in use, as it reports.
+    loads: [u8; SERVERS as usize + 1],
+    /// Whom the agent asks for reports, and where.
+    asked: BTreeMap<BackendId, IpAddr>,
+    /// What the agent last wrote to its file, and when.
+    remembered: (u64, Option<Remembered>),
     /// Checks to be answered the next second.
     late: Vec<Check>,
     /// Checks to be answered as soon as everything ordered with them is carried out.
@@ -44,6 +50,8 @@ pub(crate) struct Scene {
     hops: VecDeque<IpAddr>,
     /// The last answer to a check of a backend, and how many in a row were failures.
     answers: BTreeMap<BackendId, (Check, u32)>,
+    /// Backends that fell and have not risen, with their successes since.
+    fallen: BTreeMap<BackendId, u32>,
     kill: Option<Kill>,
     /// When the next agent is started.
     start_at: u64,
@@ -69,10 +77,14 @@ impl Scene {
             plan: Plan::new(),
             in_force: None,
             healthy: [true; SERVERS as usize + 1],
+            loads: [50; SERVERS as usize + 1],
+            asked: BTreeMap::new(),
+            remembered: (0, None),
             late: Vec::new(),
             soon: VecDeque::new(),
             hops: VecDeque::new(),
             answers: BTreeMap::new(),
+            fallen: BTreeMap::new(),
             kill: None,
             start_at: 0,
             second: 0,
@@ -89,7 +101,7 @@ impl Scene {
                 scene.balancer.tables.set_route(plan::address(vip, number), Some(hop(number)));
             }
         }
-        let (control, commands) = Control::new(scene.config(), None, history.seed, scene.now());
+        let (control, commands) = Control::new(scene.config(), None, None, history.seed, scene.now());
         scene.begin(control, commands)?;
         scene.wait(3)?;
         Ok(scene)
@@ -119,6 +131,10 @@ impl Scene {
             }
             Step::Healthy(server, on) => {
                 self.healthy[usize::from(server)] = on;
+                Ok(())
+            }
+            Step::Load(server, percent) => {
+                self.loads[usize::from(server)] = percent;
                 Ok(())
             }
             Step::Open(vip, count) => {
@@ -163,16 +179,36 @@ impl Scene {
             tables.advance_epoch(Duration::from_secs(elapsed.min(MOST_SECONDS)));
             let swept = tables.sweep(self.sweep_parts, now);
             let counters = tables.counters().map_err(|error| error.to_string())?;
+            self.report()?;
             // A SYN that cannot be recorded between the reading of the counters and the settling that they allow would
             // go where the slot no longer leads: microseconds, against which nothing is done.
             self.opens_between = false;
             self.tell(Event::Counted(counters))?;
             self.opens_between = !self.is_ending;
+            if let Some(control) = self.control.as_ref().filter(|_| self.second.is_multiple_of(10)) {
+                self.remembered = (self.second, Some(control.remember(now)));
+            }
             if let Some(sweep) = swept {
                 self.tell(Event::Swept(sweep))?;
             }
         }
         Ok(())
+    }
+
+    /// Who is asked says how busy it is; in the end, that it wants what is configured.
+    fn report(&mut self) -> Holds {
+        let (loads, is_ending) = (self.loads, self.is_ending);
+        let reports = self.asked.iter().filter_map(|(&backend, &address)| {
+            let percent = loads[usize::from(plan::number(address))];
+            let report = if is_ending {
+                Report { weight: Some(1.0), ..Report::default() }
+            } else {
+                let utilization = Some(f64::from(percent) / 100.0).filter(|_| percent <= 100)?;
+                Report { utilization: Some(utilization), rate: Some(100.0), ..Report::default() }
+            };
+            Some(Event::Reported { backend, address, report: Ok(report) })
+        });
+        self.handle(reports.collect())
     }
 
     fn second_without_agent(&mut self) -> Holds {
@@ -187,7 +223,11 @@ impl Scene {
         self.epoch = self.second;
         self.balancer.tables.lose_agent();
         let adopted = adopt(&self.balancer.tables);
-        let (control, commands) = Control::new(self.config(), Some(adopted), self.rng.next(), now);
+        let since = self.second - self.remembered.0;
+        let remembered = self.remembered.1.clone().filter(|_| self.rng.one_in(2));
+        let remembered = remembered.map(|remembered| remembered.aged(Duration::from_secs(since)));
+        let (control, commands) =
+            Control::new(self.config(), Some(adopted), remembered, self.rng.next(), now);
         self.begin(control, commands)
     }
 }

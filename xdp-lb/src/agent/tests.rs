@@ -188,6 +188,23 @@ async fn health_checks_move_slots() {
 }
 
 #[tokio::test]
+async fn what_is_known_is_kept_for_the_next_agent() {
+    let server = Server::start("127.0.0.2", 0).await;
+    let bed = Bed::start(server.port).await;
+    bed.until("up", |shares| shares[0] == 251).await;
+    let file = StateFile::new(&bed.dir.path().join("state"));
+    bed.orders.send(Order::Stop).await.unwrap();
+    timeout(Duration::from_secs(5), bed.agent).await.unwrap().unwrap();
+    let state = serde_json::to_value(file.load().expect("it was written")).unwrap();
+    let backends = state["vips"][0]["backends"].as_array().unwrap();
+    assert_eq!(
+        (backends[0]["address"].as_str(), backends[0]["published"].as_u64()),
+        (Some("127.0.0.2"), Some(1_000_000))
+    );
+    assert!(backends[1]["published"].is_null(), "it never was up");
+}
+
+#[tokio::test]
 async fn questions_are_answered() {
     let server = Server::start("127.0.0.2", 0).await;
     let bed = Bed::start(server.port).await;

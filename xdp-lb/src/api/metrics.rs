@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::control::{BackendStatus, Status, VipStatus};
+use crate::control::{BackendStatus, ReportsStatus, Status, VipStatus};
 
 /// The whole page.
 pub(super) fn render(status: &Status) -> String {
@@ -32,6 +32,7 @@ pub(super) fn render(status: &Status) -> String {
     }
     vips(&mut page, &status.vips);
     backends(&mut page, &status.vips);
+    weights(&mut page, &status.vips);
     page.text
 }
 
@@ -72,11 +73,17 @@ fn vips(page: &mut Page, vips: &[VipStatus]) {
 
 fn backends(page: &mut Page, vips: &[VipStatus]) {
     type Figure = (&'static str, &'static str, &'static str, fn(&BackendStatus) -> f64);
-    const GAUGES: [Figure; 4] = [
+    const GAUGES: [Figure; 5] = [
         ("backend_up", "gauge", "1 while the backend passes its health checks.", |backend| {
             f64::from(u8::from(matches!(backend.state.as_str(), "up" | "draining")))
         }),
         ("backend_weight", "gauge", "Weight as configured.", |backend| f64::from(backend.weight)),
+        (
+            "backend_effective_weight",
+            "gauge",
+            "Weight in effect: as configured, times its factors.",
+            |backend| backend.effective_weight,
+        ),
         ("backend_share", "gauge", "Share of the VIP's new connections, 0 to 1.", |backend| backend.share),
         ("backend_next_hop_resolved", "gauge", "1 while the way to the backend is known.", |backend| {
             f64::from(u8::from(backend.next_hop == "resolved"))
@@ -105,6 +112,47 @@ fn backends(page: &mut Page, vips: &[VipStatus]) {
         page.family(name, kind, help);
         each_backend(vips, |labels, backend| page.sample(name, labels, figure(backend)));
     }
+}
+
+fn weights(page: &mut Page, vips: &[VipStatus]) {
+    page.family(
+        "backend_weight_factor",
+        "gauge",
+        "What the configured weight is multiplied by, factor by factor.",
+    );
+    each_backend(vips, |&[vip, name, address], backend| {
+        for factor in &backend.factors {
+            let labels = [vip, name, address, ("factor", factor.name.as_str())];
+            page.sample("backend_weight_factor", &labels, factor.value);
+        }
+    });
+    type Figure = (&'static str, &'static str, &'static str, fn(&ReportsStatus) -> Option<f64>);
+    const FIGURES: [Figure; 3] = [
+        ("backend_utilization", "gauge", "Utilization as last reported, 0 to 1.", |reports| {
+            reports.utilization
+        }),
+        ("backend_report_age_seconds", "gauge", "Seconds since the last report that counted.", |reports| {
+            reports.age_seconds
+        }),
+        ("backend_reports_total", "counter", "Reports that counted.", |reports| {
+            Some(reports.accepted as f64)
+        }),
+    ];
+    for (name, kind, help, figure) in FIGURES {
+        page.family(name, kind, help);
+        each_backend(vips, |labels, backend| {
+            if let Some(value) = backend.reports.as_ref().and_then(figure) {
+                page.sample(name, labels, value);
+            }
+        });
+    }
+    page.family("backend_reports_refused_total", "counter", "Reports that did not count, by reason.");
+    each_backend(vips, |&[vip, name, address], backend| {
+        for refused in backend.reports.iter().flat_map(|reports| &reports.refused) {
+            let labels = [vip, name, address, ("reason", refused.reason.as_str())];
+            page.sample("backend_reports_refused_total", &labels, refused.reports);
+        }
+    });
 }
 
 /// Calls `with` for each backend and its labels. The address is one of them: a removed backend and a new one may have

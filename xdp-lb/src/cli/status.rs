@@ -12,8 +12,8 @@ use crate::control::Status;
 
 /// Shows each VIP with its backends, and what became of packets.
 ///
-/// Of each backend: state, configured weight, share of new connections, live recorded flows, rates over the last second,
-/// whether the way to it is known, and why it is in its state. Below that every reason that packets were counted
+/// Of each backend: state, configured weight and the one in effect, share of new connections, live recorded flows, rates
+/// over the last second, whether the way to it is known, why it is in its state, and what moves its weight. Below that every reason that packets were counted
 /// under, with its outcome; then where the program is attached, and in which mode.
 ///
 /// Exit codes: 0 shown, 1 no agent answers, 2 wrong arguments or configuration.

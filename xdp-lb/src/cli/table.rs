@@ -83,11 +83,12 @@ fn headline(vip: &VipStatus, paint: Paint) -> String {
     )
 }
 
-const HEADS: [(&str, Side); 11] = [
+const HEADS: [(&str, Side); 12] = [
     ("BACKEND", Side::Left),
     ("ADDRESS", Side::Left),
     ("STATE", Side::Left),
     ("WEIGHT", Side::Right),
+    ("EFFECTIVE", Side::Right),
     ("SHARE", Side::Right),
     ("FLOWS", Side::Right),
     ("NEW/S", Side::Right),
@@ -113,21 +114,44 @@ fn backend(backend: &BackendStatus) -> Vec<Cell> {
         _ => Colour::Yellow,
     };
     let hop = if backend.next_hop == "resolved" { Colour::Plain } else { Colour::Yellow };
+    let differs = (backend.effective_weight - f64::from(backend.weight)).abs() > 0.005;
+    let moved = if differs { Colour::Yellow } else { Colour::Plain };
     let rates = &backend.traffic;
     let cells = [
         (clean(&backend.name), Colour::Plain),
         (backend.address.to_string(), Colour::Plain),
         (clean(&backend.state), state),
         (backend.weight.to_string(), Colour::Plain),
+        (effective(backend.effective_weight), moved),
         (format!("{:.1}%", backend.share * 100.0), Colour::Plain),
         (backend.flows.to_string(), Colour::Plain),
         (short(rates.new_flow_rate), Colour::Plain),
         (short(rates.packet_rate), Colour::Plain),
         (short(rates.byte_rate), Colour::Plain),
         (clean(&backend.next_hop), hop),
-        (clean(&backend.reason), Colour::Plain),
+        (clean(&reason(backend)), Colour::Plain),
     ];
     cells.into_iter().zip(HEADS).map(|((text, colour), (_, side))| Cell::new(text, colour, side)).collect()
+}
+
+/// Why the backend is in its state, and why the factors of its weight are not 1.
+fn reason(backend: &BackendStatus) -> String {
+    let takes_part = backend.state == "up";
+    let off = backend.factors.iter().filter(|factor| takes_part && (factor.value - 1.0).abs() > 0.005);
+    let factors = off.map(|factor| format!("{} {:.2}: {}", factor.name, factor.value, factor.reason));
+    let problem = backend.reports.as_ref().map(|reports| reports.problem.as_str()).unwrap_or_default();
+    let problem = (!problem.is_empty()).then(|| format!("last report not counted: {problem}"));
+    let state = Some(backend.reason.clone()).filter(|reason| !reason.is_empty());
+    state.into_iter().chain(factors).chain(problem).collect::<Vec<_>>().join("; ")
+}
+
+/// A weight with as many decimals as tell it from another.
+fn effective(weight: f64) -> String {
+    if weight.fract().abs() < 0.005 || weight >= 100.0 {
+        format!("{weight:.0}")
+    } else {
+        format!("{weight:.2}")
+    }
 }
 
 fn reasons(status: &Status, paint: Paint) -> String {

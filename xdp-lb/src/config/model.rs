@@ -33,7 +33,7 @@ pub struct Agent {
     pub interfaces: Vec<String>,
     /// How it is attached.
     pub xdp_mode: XdpMode,
-    /// Where weights and what is known of the servers are kept, so that they outlive the agent's restart.
+    /// For state that is to outlive the agent: what was published of each backend, its age, its words.
     pub state_dir: PathBuf,
     /// Where `status` and `explain` ask.
     pub control_socket: PathBuf,

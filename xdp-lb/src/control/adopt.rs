@@ -43,6 +43,7 @@ impl Control {
         let ids: Vec<VipId> = self.vips.keys().copied().collect();
         for id in ids {
             self.note_unnamed(id, now);
+            self.adopt_weights(id, now);
         }
     }
 
@@ -65,7 +66,9 @@ impl Control {
         let config = found.cloned().unwrap_or_else(unknown);
         let condition = if record.down { Condition::Down } else { Condition::Up };
         let check = Check::new(vip.config.health.clone(), condition, now, &mut self.rng);
-        let mut backend = Self::backend(record.vip, &config, check, Meter::default(), now);
+        let evidence = self.evidence_of(record.vip, record.address, now);
+        let mut backend = Self::backend(record.vip, &config, check, Meter::default(), evidence, now);
+        self.recall(&mut backend, now);
         backend.drained = false;
         backend.down_since = record.down.then_some(now);
         backend.may_have_flows = true;

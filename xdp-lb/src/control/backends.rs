@@ -6,12 +6,17 @@ use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
 
-use super::health::Check;
+use super::damping::Damping;
+use super::health::{Check, Condition};
 use super::hops::Way;
 use super::ids::Ids;
 use super::message::{BackendRecord, NextHop};
 use super::meter::Meter;
-use crate::config::{Forward, Weight};
+use super::reports::Reports;
+use super::weights::grid::Multiplier;
+use super::weights::probation::Probation;
+use super::weights::{Evidence, Member, Part};
+use crate::config::{Forward, HealthKind, Weight};
 
 /// Why a backend gets nothing, in words.
 pub(super) const BEHIND_GATEWAY: &str =
@@ -28,6 +33,12 @@ pub(super) struct Backend {
     /// No longer configured, still finishing connections.
     pub(super) removed: bool,
     pub(super) check: Check,
+    /// Whether it counts as up.
+    pub(super) damping: Damping,
+    pub(super) reports: Reports,
+    pub(super) evidence: Evidence,
+    /// More than half of its VIP's backends are down: it is tried all the same.
+    pub(super) suspended: bool,
     pub(super) way: Way,
     /// Its VIP rewrites MAC addresses, and the neighbour on the way is not the backend but a gateway: that would send
     /// the packets back here. Stays so while the way is lost.
@@ -52,7 +63,60 @@ pub(super) struct Backend {
 impl Backend {
     /// Whether packets may go to it.
     pub(super) fn is_usable(&self) -> bool {
-        self.check.is_up() && !self.behind_gateway
+        (self.damping.is_up() || self.suspended) && !self.is_out_of_reach()
+    }
+
+    /// Whether something keeps packets from it that is no matter of measuring.
+    fn is_out_of_reach(&self) -> bool {
+        self.behind_gateway || self.reports.words.is_maint()
+    }
+
+    /// Whether both its checks and its own words say that it works.
+    pub(super) fn passes(&self) -> bool {
+        self.check.is_up() && self.reports.words.failure.is_none()
+    }
+
+    /// Its part in the table.
+    pub(super) fn part(&self) -> Part {
+        if self.is_leaving() || self.is_out_of_reach() {
+            Part::None
+        } else if self.damping.is_up() {
+            Part::Takes
+        } else if self.check.condition() == Condition::Checking {
+            Part::None
+        } else {
+            Part::Down
+        }
+    }
+
+    /// As the weights see it.
+    pub(super) fn member(&self) -> Member<'_> {
+        let configured = f64::from(self.weight.get());
+        Member { configured, part: self.part(), evidence: &self.evidence }
+    }
+
+    /// The weight that the table is made with.
+    pub(super) fn table_weight(&self) -> f64 {
+        if self.is_leaving() || !self.is_usable() {
+            return 0.0;
+        }
+        let multiplier = self.evidence.published.filter(|_| !self.suspended);
+        f64::from(self.weight.get()) * multiplier.map_or(1.0, Multiplier::get)
+    }
+
+    /// It returns from having been down: what was known of it is over.
+    pub(super) fn come_back(&mut self, now: Instant) {
+        let Evidence { outcomes, probation, age, published, .. } = &mut self.evidence;
+        outcomes.clear();
+        *published = None;
+        let fresh = self.reports.asked.as_ref().map(|spec| spec.stale_after).unwrap_or_default();
+        age.return_at(fresh, now);
+        let reported = self.reports.last().is_some_and(|last| now.saturating_duration_since(last) <= fresh);
+        *probation = if self.check.spec().kind != HealthKind::None || reported {
+            Probation::PROVEN
+        } else {
+            Probation::BEGUN
+        };
     }
 
     /// Takes what is known of the way to its address. Why it is none, if that is news; `Some(None)`: it is one again.
@@ -78,9 +142,9 @@ impl Backend {
         self.way.as_ref()?.as_ref().ok().copied()
     }
 
-    /// Whether it is to take no new connections, by the operator's wish.
+    /// Whether it is to take no new connections, by the operator's wish or its own.
     pub(super) fn is_leaving(&self) -> bool {
-        self.removed || self.drain || self.weight.get() == 0
+        self.removed || self.drain || self.weight.get() == 0 || self.reports.words.drains()
     }
 }
 

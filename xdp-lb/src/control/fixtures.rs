@@ -54,7 +54,7 @@ pub(super) fn backend(last: u8, weight: u16) -> Backend {
     }
 }
 
-/// 203.0.113.10:80/tcp over IPIP.
+/// 203.0.113.10:80/tcp over IPIP, whose servers are warm from the start.
 pub(super) fn vip(health: Health, backends: Vec<Backend>) -> Vip {
     Vip {
         name: "web".into(),
@@ -67,7 +67,7 @@ pub(super) fn vip(health: Health, backends: Vec<Backend>) -> Vip {
         drain: DRAIN,
         health,
         utilization: Utilization::DEFAULT,
-        warmup: Warmup::DEFAULT,
+        warmup: Warmup { window: Duration::ZERO, ..Warmup::DEFAULT },
         weights: Weights::DEFAULT,
         backends,
     }

@@ -29,6 +29,9 @@ impl Control {
         let ended = self.due.held.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id);
         self.due.tables.extend(ended);
         loop {
+            for vip in self.due.tables.clone() {
+                self.elect(vip, out);
+            }
             self.write_entries(now, out);
             while let Some(vip) = self.due.tables.pop_first() {
                 self.lead(vip, now, out);
@@ -94,6 +97,10 @@ impl Control {
     fn lead(&mut self, id: VipId, now: Instant, out: &mut Vec<Command>) {
         let Some(vip) = self.vips.get_mut(&id) else { return };
         let hold = vip.hold_until(&self.backends, now);
+        if hold.is_none() {
+            self.weigh(id, now);
+        }
+        let Some(vip) = self.vips.get_mut(&id) else { return };
         let changes = if hold.is_none() { vip.lead(&self.backends, now) } else { Changes::new() };
         match hold {
             Some(until) => self.due.held.insert(id, until),

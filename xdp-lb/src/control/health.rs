@@ -106,6 +106,11 @@ impl Check {
         self.outstanding.is_some()
     }
 
+    /// Whether the outcome of the check under way will count.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.outstanding.is_some_and(|outstanding| !outstanding.void)
+    }
+
     /// A check begins.
     pub(super) fn begin(&mut self, now: Instant) {
         // So late, it begins with all others that were due while the agent stood still.

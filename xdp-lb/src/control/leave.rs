@@ -33,6 +33,7 @@ impl Control {
             let changes = vip.table.settle(vip.config.drain, now);
             self.write_slots(id, changes, now, out);
         }
+        self.tick(now, out);
     }
 
     /// A sweep ended: it speaks for what was so before it began.
@@ -88,6 +89,7 @@ impl Control {
         let Some(record) = self.backend_record(id) else { return };
         let Some(backend) = self.backends.get(id) else { return };
         let (vip, address) = (backend.vip, backend.address);
+        let is_asked = backend.reports.asked.is_some();
         if backend.down_since.is_none() {
             out.push(Command::WriteBackend(super::BackendRecord { down: true, ..record }));
         }
@@ -96,6 +98,7 @@ impl Control {
         if self.hops.unwatch(address, id) {
             out.push(Command::UnwatchNextHop(address));
         }
+        out.extend(is_asked.then_some(Command::UnwatchReports(id)));
         if let Some(vip) = self.vips.get_mut(&vip) {
             vip.members.remove(&address);
         }

@@ -1,13 +1,14 @@
 //! Pure policy: events in, commands out, `now` as an argument. No clock, no socket, no map.
 //!
-//! What it decides: whether a backend is up (`health`), what it is worth (`weights`), which backend each slot should
-//! lead to (`slots`), how slots get there without breaking a connection (`table`, `settle`), when a backend that left
+//! What it decides: whether a backend is up (`health`, `damping`, `reports`), what it is worth (`weights`), which backend
+//! each slot should lead to (`slots`), how slots get there without breaking a connection (`table`, `settle`), when a backend that left
 //! may be forgotten (`leave`), and in which order all that is ordered (`follow`). Commands are to be carried out in
 //! their order: it keeps connections whole.
 
 mod adopt;
 mod backends;
 pub mod curves;
+mod damping;
 mod explain;
 #[cfg(test)]
 mod fixtures;
@@ -22,6 +23,8 @@ mod meter;
 mod model;
 mod notices;
 mod reload;
+mod remember;
+mod reports;
 mod rng;
 pub mod score;
 mod settle;
@@ -30,6 +33,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tick;
 mod vip;
 mod weights;
 
@@ -45,12 +49,14 @@ use self::follow::Due;
 use self::health::Change;
 use self::hops::Hops;
 use self::ids::Ids;
+use self::remember::Memory;
 use self::rng::Rng;
 use self::vip::{Key, Vip};
 use crate::config::{CheckVia, Config};
 
 pub use explain::ExplainError;
 pub use message::*;
+pub use remember::Remembered;
 
 /// The state of the load balancer and all decisions about it.
 #[derive(Debug)]
@@ -72,14 +78,23 @@ pub struct Control {
     counters: Counters,
     /// Live recorded flows at the last sweep.
     flows: u64,
+    /// What an earlier agent knew, during the start.
+    memory: Memory,
     /// Whether changes of the configuration are news.
     started: bool,
 }
 
 impl Control {
     /// Starts with `config`, on top of what an earlier agent left in the maps, where there is such. Adopted tables must
-    /// have the configured size. `seed` spreads the checks of several balancers.
-    pub fn new(config: Config, adopted: Option<Adopted>, seed: u64, now: Instant) -> (Self, Vec<Command>) {
+    /// have the configured size. `remembered` is what that agent knew of the backends, its ages as of `now`. `seed`
+    /// spreads the checks of several balancers.
+    pub fn new(
+        config: Config,
+        adopted: Option<Adopted>,
+        remembered: Option<Remembered>,
+        seed: u64,
+        now: Instant,
+    ) -> (Self, Vec<Command>) {
         let maps_are_new = adopted.is_none();
         let adopted = adopted.unwrap_or_default();
         let used_vips: BTreeSet<u16> = adopted.vips.iter().map(|vip| vip.vip.raw()).collect();
@@ -96,6 +111,7 @@ impl Control {
             directory: None,
             counters: Counters::default(),
             flows: 0,
+            memory: Memory::new(remembered),
             started: false,
             config: without_vips(&config),
         };
@@ -106,6 +122,7 @@ impl Control {
         control.configure(config, now, &mut out);
         control.begin_due_checks(now, &mut out);
         control.started = true;
+        control.memory = Memory::default();
         (control, out)
     }
 
@@ -122,7 +139,9 @@ impl Control {
             match event {
                 Event::Configured(config) => self.configure(*config, now, &mut out),
                 Event::Probed { backend, outcome } => self.probed(backend, outcome, now, &mut out),
-                Event::Reported { .. } => {}
+                Event::Reported { backend, address, report } => {
+                    self.reported(backend, address, report, now, &mut out);
+                }
                 Event::NextHop { address, hop } => self.next_hop(address, hop, &mut out),
                 Event::Swept(sweep) => self.swept(&sweep, now, &mut out),
                 Event::Counted(counters) => self.counted(counters, now, &mut out),
@@ -165,6 +184,7 @@ impl Control {
             self.due.room = true;
             return;
         }
+        self.note_outcome(id, &outcome, now);
         let rng = &mut self.rng;
         let change = self.backends.with_check(id, |check| check.judge(outcome, now, rng)).flatten();
         if let Some(backend) =
@@ -172,16 +192,17 @@ impl Control {
         {
             self.due.tables.insert(backend.vip);
         }
-        match change {
-            Some(Change::Up) => self.announce_backend(id, "up".into(), false, out),
-            Some(Change::Down { reason, failures }) => {
+        let down = change.map(|change| match change {
+            Change::Up => None,
+            Change::Down { reason, failures } => {
                 let checks =
                     if failures == 1 { "1 check failed".into() } else { format!("{failures} checks failed") };
-                self.announce_backend(id, format!("down: {reason} ({checks})"), true, out);
+                Some(format!("down: {reason} ({checks})"))
             }
-            None => return,
+        });
+        if let Some(down) = down {
+            self.turn(id, down, now, out);
         }
-        self.touch(id);
     }
 
     fn next_hop(&mut self, address: IpAddr, hop: Result<NextHop, String>, out: &mut Vec<Command>) {

@@ -28,6 +28,8 @@ enum Step {
     Healthy(u8, bool),
     /// The route to a server leads through a gateway, which ends what is forwarded there by MAC address.
     Detour(u8, bool),
+    /// A server reports from now on that so many percent of it are in use; nothing any more above 100.
+    Load(u8, u8),
     Open(usize, u8),
     Close(u8),
     Refuse(u8),
@@ -47,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (vip.clone(), prop::bool::weighted(0.8)).prop_map(|(v, on)| Step::VipPresent(v, on)),
         3 => (server.clone(), prop::bool::weighted(0.6)).prop_map(|(s, on)| Step::Healthy(s, on)),
         1 => (server.clone(), any::<bool>()).prop_map(|(s, on)| Step::Detour(s, on)),
+        3 => (server.clone(), 0u8..110).prop_map(|(s, percent)| Step::Load(s, percent)),
         6 => (vip, 1u8..20).prop_map(|(v, n)| Step::Open(v, n)),
         2 => (0u8..80).prop_map(Step::Close),
         2 => prop::sample::select(vec![0, 0, 30, 100]).prop_map(Step::Refuse),

@@ -6,10 +6,13 @@ use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::slot::Slot;
 
 use super::backends::Backend;
-use super::health::{Change, Check, Condition};
+use super::damping::Damping;
+use super::health::{Check, Condition};
 use super::meter::Meter;
+use super::reports::Reports;
 use super::table::Table;
 use super::vip::{Vip, key_of};
+use super::weights::Evidence;
 use super::{Announcement, Command, Control, VipRecord};
 use crate::config::{self, Config};
 
@@ -150,7 +153,10 @@ impl Control {
         let Some(id) = self.backends.take_id() else { return false };
         let meter = Meter::starting_at(super::leave::at(&self.counters.backends, id.index()));
         let check = Check::new(health, Condition::Checking, now, &mut self.rng);
-        self.insert_backend(id, Self::backend(vip, config, check, meter, now), out);
+        let evidence = self.evidence_of(vip, config.address, now);
+        let mut backend = Self::backend(vip, config, check, meter, evidence, now);
+        self.recall(&mut backend, now);
+        self.insert_backend(id, backend, out);
         if let Some(record) = self.backend_record(id) {
             self.write_backend(record, now, out);
         }
@@ -167,6 +173,7 @@ impl Control {
         config: &config::Backend,
         check: Check,
         meter: Meter,
+        evidence: Evidence,
         now: Instant,
     ) -> Backend {
         Backend {
@@ -176,7 +183,11 @@ impl Control {
             weight: config.weight,
             drain: config.drain,
             removed: false,
+            damping: Damping::new(check.is_up()),
             check,
+            reports: Reports::default(),
+            evidence,
+            suspended: false,
             way: None,
             behind_gateway: false,
             written: None,
@@ -199,6 +210,7 @@ impl Control {
         }
         self.backends.insert(id, backend);
         self.look_at_way(id, out);
+        self.ask_for_reports(id, out);
     }
 
     fn update_backend(
@@ -235,9 +247,8 @@ impl Control {
             _ => {}
         }
         let rng = &mut self.rng;
-        let change = self.backends.with_check(id, |check| check.respecify(health, now, rng));
-        if let Some(Some(Change::Up)) = change {
-            self.announce_backend(id, "up: no longer checked".into(), false, out);
-        }
+        self.backends.with_check(id, |check| check.respecify(health, now, rng));
+        self.turn(id, None, now, out);
+        self.ask_for_reports(id, out);
     }
 }

@@ -107,6 +107,21 @@ impl Table {
         })
     }
 
+    /// How many slots would take new connections elsewhere.
+    pub(super) fn would_move(&self, desired: &[Option<BackendId>]) -> u32 {
+        self.slots.iter().zip(desired).filter(|(slot, target)| slot.current() != **target).count() as u32
+    }
+
+    /// `desired`, but with no more than so many slots that take new connections elsewhere than now.
+    pub(super) fn at_most(&self, mut desired: Vec<Option<BackendId>>, most: u32) -> Vec<Option<BackendId>> {
+        let differing =
+            self.slots.iter().zip(&mut desired).filter(|(slot, target)| slot.current() != **target);
+        for (slot, target) in differing.skip(most as usize) {
+            *target = slot.current();
+        }
+        desired
+    }
+
     /// A connection could not be recorded that belongs to a backend for which `concerns` holds: the slots moved away
     /// from it wait anew.
     pub(super) fn wait_again(&mut self, concerns: impl Fn(BackendId) -> bool, now: Instant) {

@@ -3,9 +3,15 @@
 mod adoption;
 mod answers;
 mod batches;
+mod budgets;
+mod fail_open;
 mod first_fill;
+mod flapping;
 mod leaving;
+mod live;
 mod marks;
+mod reports;
+mod restart;
 mod settling;
 mod ways;
 
@@ -27,7 +33,7 @@ fn id(index: u16) -> BackendId {
 }
 
 fn start_with(backends: Vec<Backend>) -> (Control, Vec<Command>) {
-    Control::new(config(vec![vip(unchecked(), backends)]), None, 1, at(0))
+    Control::new(config(vec![vip(unchecked(), backends)]), None, None, 1, at(0))
 }
 
 fn reload(control: &mut Control, backends: Vec<Backend>, second: u64) -> Vec<Command> {
@@ -119,7 +125,7 @@ fn a_vip_is_announced_to_the_kernel_when_its_table_is_ready() {
 #[test]
 fn a_checked_backend_takes_traffic_after_its_first_success() {
     let config = config(vec![vip(health(), vec![backend(1, 1), backend(2, 1)])]);
-    let (mut control, commands) = Control::new(config, None, 1, at(0));
+    let (mut control, commands) = Control::new(config, None, None, 1, at(0));
     let expected = ["watch 10.0.0.1", "down 1", "watch 10.0.0.2", "down 2", "directory 1"];
     assert_eq!(names(&commands), expected, "empty slots are not written");
     assert_eq!(status(&control).backends[0].state, "checking");
@@ -133,7 +139,7 @@ fn a_checked_backend_takes_traffic_after_its_first_success() {
 #[test]
 fn a_backend_that_fails_leaves_at_once_and_returns_by_moves() {
     let config = config(vec![vip(health(), vec![backend(1, 1), backend(2, 1)])]);
-    let (mut control, _) = Control::new(config, None, 1, at(0));
+    let (mut control, _) = Control::new(config, None, None, 1, at(0));
     run_checks(&mut control, None, at(0), 10);
     let commands = run_checks(&mut control, Some(2), at(10), 13);
     assert_eq!(names(&commands), ["down: connection refused (3 checks failed)", "down 2", "slots of 0"]);
@@ -146,22 +152,6 @@ fn a_backend_that_fails_leaves_at_once_and_returns_by_moves() {
     let commands = run_checks(&mut control, None, at(13), 20);
     assert_eq!(names(&commands), ["up", "purge 2", "backend 2", "slots of 0"]);
     assert!(slots(&commands).iter().all(|(_, slot)| *slot == Slot::tracked(id(1), id(2))));
-}
-
-#[test]
-fn without_a_usable_backend_slots_are_empty() {
-    let config = config(vec![vip(health(), vec![backend(1, 1)])]);
-    let (mut control, _) = Control::new(config, None, 1, at(0));
-    run_checks(&mut control, None, at(0), 5);
-    let commands = run_checks(&mut control, Some(1), at(5), 9);
-    let what = [
-        "down: connection refused (3 checks failed)",
-        "down 1",
-        "slots of 0",
-        "no backend takes new connections",
-    ];
-    assert_eq!(names(&commands), what);
-    assert!(slots(&commands).iter().all(|(_, slot)| *slot == Slot::EMPTY));
 }
 
 #[test]
@@ -214,7 +204,7 @@ fn a_port_that_changes_hands_is_warned_of() {
         ("another protocol", vec![any()], vec![any(), udp()], None),
     ];
     for (what, before, after, expected) in rows {
-        let (mut control, commands) = Control::new(config(before), None, 1, at(0));
+        let (mut control, commands) = Control::new(config(before), None, None, 1, at(0));
         let warnings = |commands: &[Command]| {
             let said = commands.iter().filter_map(|command| match command {
                 Command::Announce(said) if said.warning => Some((said.vip.clone(), said.what.clone())),
@@ -256,7 +246,7 @@ fn entries_are_written_again_when_something_in_them_changed() {
 fn udp_without_affinity_follows_the_table() {
     let udp = |backends| Vip { protocol: Protocol::Udp, ..vip(unchecked(), backends) };
     let (mut control, _) =
-        Control::new(config(vec![udp(vec![backend(1, 1), backend(2, 1)])]), None, 1, at(0));
+        Control::new(config(vec![udp(vec![backend(1, 1), backend(2, 1)])]), None, None, 1, at(0));
     let change = Event::Configured(Box::new(config(vec![udp(vec![backend(1, 1)])])));
     assert!(slots(&control.handle(change, at(1))).iter().all(|(_, slot)| *slot == Slot::stable(id(1))));
     let affine = Vip { affinity: Affinity::Flow, ..udp(vec![backend(1, 1), backend(2, 1)]) };
@@ -281,6 +271,6 @@ fn weights_are_told_and_followed() {
 fn deadlines_are_those_of_the_checks() {
     let (control, _) = start_with(vec![backend(1, 1)]);
     assert_eq!(control.next_deadline(), None);
-    let (control, _) = Control::new(config(vec![vip(health(), vec![backend(1, 1)])]), None, 1, at(0));
+    let (control, _) = Control::new(config(vec![vip(health(), vec![backend(1, 1)])]), None, None, 1, at(0));
     assert!(control.next_deadline().is_some_and(|deadline| deadline <= at(0) + Duration::from_millis(500)));
 }

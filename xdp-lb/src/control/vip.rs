@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use xdp_lb_common::ids::{BackendId, VipId};
 
-use super::backends::Backends;
+use super::backends::{Backend, Backends};
 use super::message::VipRecord;
 use super::meter::Meter;
 use super::slots::{Candidate, Race};
 use super::table::{Changes, Table};
-use super::weights::Factors;
+use super::weights::Rules;
+use super::weights::publish::Publisher;
 use crate::config::{self, Affinity, Protocol};
 
 /// What names a VIP: address, port (0 = any), protocol.
@@ -30,6 +31,10 @@ pub(super) struct Vip {
     /// Every backend the kernel knows for this VIP, removed ones too.
     pub(super) members: BTreeMap<IpAddr, BackendId>,
     pub(super) meter: Meter,
+    /// When weights were published.
+    pub(super) publisher: Publisher,
+    /// More than half of its backends are down, and so all are tried.
+    pub(super) suspended: bool,
     /// Whether no slot takes new connections.
     pub(super) refusing: bool,
     /// Whether the table has ever led anywhere.
@@ -46,8 +51,18 @@ type Ingredient = (BackendId, u64, bool);
 impl Vip {
     pub(super) fn new(config: config::Vip, table: Table, meter: Meter) -> Self {
         let (refusing, was_filled) = (table.takes_nothing(), !table.is_empty());
-        let members = BTreeMap::new();
-        Self { config, table, members, meter, refusing, was_filled, made_of: None, race: None }
+        Self {
+            config,
+            table,
+            members: BTreeMap::new(),
+            meter,
+            publisher: Publisher::default(),
+            suspended: false,
+            refusing,
+            was_filled,
+            made_of: None,
+            race: None,
+        }
     }
 
     pub(super) fn record(&self, id: VipId) -> VipRecord {
@@ -79,34 +94,68 @@ impl Vip {
         awaited.filter_map(|backend| backend.check.first_outcome_by()).max().filter(|until| *until > now)
     }
 
+    /// Whether its table has ever led anywhere.
+    pub(super) fn was_filled(&self) -> bool {
+        self.was_filled
+    }
+
+    /// How its weights are moved.
+    pub(super) fn rules(&self) -> Rules<'_> {
+        let config::Vip { utilization, warmup, weights, .. } = &self.config;
+        Rules { utilization, warmup, weights }
+    }
+
     /// Brings the slots in line with what the backends are worth now.
     pub(super) fn lead(&mut self, backends: &Backends, now: Instant) -> Changes {
         // A new configuration is a new race, also where no weight in force has changed.
         let race_is_new = self.set_race();
-        let members = || self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
-        let made_of: Vec<Ingredient> = members()
-            .map(|(id, backend)| (id, Factors::of(backend).product().to_bits(), backend.is_usable()))
-            .collect();
+        let made_of = self.ingredients(backends);
         if !race_is_new && self.made_of.as_ref() == Some(&made_of) {
             return Changes::new();
         }
-        let candidates: Vec<Candidate> = members()
-            .map(|(id, backend)| Candidate {
-                id,
-                address: backend.address,
-                weight: Factors::of(backend).product(),
-            })
+        let desired = self.table_of(backends, |_, backend| backend.table_weight());
+        self.lead_to(&desired, made_of, now)
+    }
+
+    /// Brings the slots in line with a table that was made of what the backends are worth now.
+    pub(super) fn take_table(
+        &mut self,
+        desired: &[Option<BackendId>],
+        backends: &Backends,
+        now: Instant,
+    ) -> Changes {
+        let made_of = self.ingredients(backends);
+        self.lead_to(desired, made_of, now)
+    }
+
+    /// The table that these weights of the members make.
+    pub(super) fn table_of(
+        &self,
+        backends: &Backends,
+        weight: impl Fn(BackendId, &Backend) -> f64,
+    ) -> Vec<Option<BackendId>> {
+        let members = self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
+        let candidates: Vec<Candidate> = members
+            .map(|(id, backend)| Candidate { id, address: backend.address, weight: weight(id, backend) })
             .collect();
+        self.race.as_ref().map_or_else(Vec::new, |race| race.fill(&candidates))
+    }
+
+    fn ingredients(&self, backends: &Backends) -> Vec<Ingredient> {
+        let members = self.members.values().filter_map(|&id| Some((id, backends.get(id)?)));
+        members.map(|(id, backend)| (id, backend.table_weight().to_bits(), backend.is_usable())).collect()
+    }
+
+    fn lead_to(&mut self, desired: &[Option<BackendId>], made_of: Vec<Ingredient>, now: Instant) -> Changes {
         let mut usable =
             vec![false; made_of.iter().map(|(id, ..)| id.index() as usize + 1).max().unwrap_or(0)];
         for (id, _, is_usable) in &made_of {
             usable[id.index() as usize] = *is_usable;
         }
         self.made_of = Some(made_of);
-        let desired = self.race.as_ref().map_or_else(Vec::new, |race| race.fill(&candidates));
         let usable = |id: BackendId| usable.get(id.index() as usize).copied().unwrap_or(false);
         self.was_filled |= desired.iter().any(Option::is_some);
-        self.table.lead(&desired, usable, self.tracks(), now)
+        self.table.lead(desired, usable, self.tracks(), now)
     }
 
     /// Makes the race one of the backends as they are configured; whether it was another.

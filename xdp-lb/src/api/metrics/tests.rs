@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::control::{InterfaceStatus, ReasonStatus, TrafficStatus};
+use crate::control::{
+    FactorStatus, InterfaceStatus, ReasonStatus, RefusedStatus, ReportsStatus, TrafficStatus,
+};
 
 const NASTY: &str = "we\"b\\1\n{a=\"b\"} 7";
 
@@ -16,9 +18,16 @@ fn status() -> Status {
         state: state.into(),
         reason: "last check: status 503".into(),
         weight: 100,
-        effective_weight: 100.0,
-        factors: Vec::new(),
-        reports: None,
+        effective_weight: 44.5,
+        factors: vec![FactorStatus { name: "age".into(), value: 0.445, reason: "warming up".into() }],
+        reports: Some(ReportsStatus {
+            source: "agent-check".into(),
+            utilization: Some(0.25),
+            age_seconds: Some(1.5),
+            accepted: 9,
+            refused: vec![RefusedStatus { reason: "garbage".into(), reports: 2 }],
+            problem: String::new(),
+        }),
         share: 1.0 / 3.0,
         next_hop: "resolved".into(),
         flows: 4,
@@ -120,6 +129,9 @@ fn the_page_is_well_formed_and_says_everything() {
     };
     let first = [("vip", NASTY), ("backend", NASTY), ("address", "10.0.0.1")];
     let second = [("vip", NASTY), ("backend", NASTY), ("address", "10.0.0.2")];
+    let [vip, name, address] = first;
+    let (factor, refused) =
+        ([vip, name, address, ("factor", "age")], [vip, name, address, ("reason", "garbage")]);
     for (name, labels, expected) in [
         ("flows", &[][..], 8.0),
         ("flow_capacity", &[], 64.0),
@@ -133,6 +145,12 @@ fn the_page_is_well_formed_and_says_everything() {
         ("backend_up", &second, 0.0),
         ("backend_share", &first, 1.0 / 3.0),
         ("backend_weight", &first, 100.0),
+        ("backend_effective_weight", &first, 44.5),
+        ("backend_weight_factor", &factor, 0.445),
+        ("backend_utilization", &first, 0.25),
+        ("backend_report_age_seconds", &second, 1.5),
+        ("backend_reports_total", &first, 9.0),
+        ("backend_reports_refused_total", &refused, 2.0),
         ("backend_packets_total", &second, 10.0),
         ("backend_new_flows_total", &second, 3.0),
         ("backend_closes_total", &second, 2.0),

@@ -1,7 +1,7 @@
 //! What people see.
 
 use super::*;
-use crate::control::{InterfaceStatus, ReasonStatus, TrafficStatus};
+use crate::control::{FactorStatus, InterfaceStatus, ReasonStatus, ReportsStatus, TrafficStatus};
 
 fn status() -> Status {
     let backend =
@@ -56,9 +56,9 @@ fn status() -> Status {
 fn columns_are_aligned() {
     let expected = "\
 web  203.0.113.10:80/tcp by ipip  0 new/s  1M packets/s  0 bytes/s  12 of 65537 slots moved, 40 tracked
-  BACKEND        ADDRESS    STATE  WEIGHT  SHARE  FLOWS  NEW/S  PKTS/S  BYTES/S  NEXT HOP              REASON
-  web-1          10.0.0.11  up        100  66.7%     12    0.4    1.2k     5.6M  resolved
-  web-long-name  10.0.0.2   down      100   0.0%     12    0.4    1.2k     5.6M  no route to 10.0.0.2  connection refused
+  BACKEND        ADDRESS    STATE  WEIGHT  EFFECTIVE  SHARE  FLOWS  NEW/S  PKTS/S  BYTES/S  NEXT HOP              REASON
+  web-1          10.0.0.11  up        100        100  66.7%     12    0.4    1.2k     5.6M  resolved
+  web-long-name  10.0.0.2   down      100        100   0.0%     12    0.4    1.2k     5.6M  no route to 10.0.0.2  connection refused
 
   PACKETS  OUTCOME  REASON      MEANING
         7  drop     no_backend  the VIP has no backend
@@ -77,6 +77,25 @@ fn colours_change_nothing_but_colours() {
         plain = plain.replace(&format!("\x1b[{code}m"), "");
     }
     assert_eq!(plain, render(&status(), Paint::new(false)));
+}
+
+#[test]
+fn factors_that_move_the_weight_are_named() {
+    let mut status = status();
+    let backend = &mut status.vips[0].backends[0];
+    let factor =
+        |name: &str, value, reason: &str| FactorStatus { name: name.into(), value, reason: reason.into() };
+    backend.factors =
+        vec![factor("health", 1.0, "no failures"), factor("age", 0.444, "warming up: 40 s of 90")];
+    backend.effective_weight = 44.54;
+    backend.reason = "last check passed".into();
+    backend.reports = Some(ReportsStatus { problem: "timed out".into(), ..ReportsStatus::default() });
+    let text = render(&status, Paint::new(false));
+    let said = "last check passed; age 0.44: warming up: 40 s of 90; last report not counted: timed out\n";
+    assert!(text.contains(said) && text.contains("100      44.54  66.7%"), "{text}");
+    for (weight, expected) in [(0.0, "0"), (100.0, "100"), (0.5, "0.50"), (12.345, "12.35"), (300.4, "300")] {
+        assert_eq!(effective(weight), expected);
+    }
 }
 
 #[test]

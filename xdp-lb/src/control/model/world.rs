@@ -11,10 +11,10 @@ use xdp_lb_common::maps::Traffic;
 use super::super::fixtures::{address, backend, config, health, start, vip};
 use super::super::rng::Rng;
 use super::super::vip::{Key, key_of};
-use super::super::{Adopted, BackendRecord, Command, Control, Counters, Event, NextHop, Sweep};
+use super::super::{Adopted, BackendRecord, Command, Control, Counters, Event, NextHop, Report, Sweep};
 use super::kernel::Kernel;
 use super::{DRAIN, SERVERS, Step, VIPS};
-use crate::config::{Backend, Config, Forward, Health, Weight};
+use crate::config::{Backend, Config, Forward, Health, Percent, Ratio, UtilizationKind, Weight};
 
 /// The VIP whose packets are forwarded by MAC address.
 const BY_MAC: usize = 1;
@@ -40,6 +40,13 @@ pub(super) struct World {
     wanted: Config,
     absent: [bool; VIPS],
     healthy: BTreeMap<IpAddr, bool>,
+    /// Backends that failed so many checks in a row, until they pass some: they may be given up, even if they were tried
+    /// meanwhile because most were down.
+    fallen: BTreeMap<BackendId, u32>,
+    /// Percent of each server in use, as it reports.
+    loads: BTreeMap<IpAddr, u8>,
+    /// Whom control asks for reports, and where.
+    asked: BTreeMap<BackendId, IpAddr>,
     live: Vec<Connection>,
     closed: Vec<Connection>,
     /// Of a VIP that was removed.
@@ -62,16 +69,28 @@ impl World {
             vip.port += index;
             vip.forward = if index == BY_MAC as u16 { Forward::L2 } else { Forward::Ipip };
             vip.drain = Duration::from_secs(DRAIN);
+            // Weights move fast and far, so that histories see much of it.
+            vip.utilization.kind =
+                UtilizationKind::AgentCheck { port: 9707, send: String::new(), percent: Percent::Idle };
+            vip.utilization.smoothing = Duration::from_secs(3);
+            vip.warmup.window = Duration::from_secs(9);
+            vip.warmup.step = Duration::from_secs(1);
+            vip.weights.publish_interval = Duration::from_secs(1);
+            vip.weights.publish_limit = Ratio::thousandths(200);
+            vip.weights.minute_limit = Ratio::thousandths(6_000);
             vip
         });
         let wanted = config(vips.collect());
-        let (control, commands) = Control::new(wanted.clone(), None, seed, start());
+        let (control, commands) = Control::new(wanted.clone(), None, None, seed, start());
         let mut world = Self {
             kernel: Kernel { room, ..Kernel::default() },
             control,
             wanted,
             absent: [false; VIPS],
             healthy: (1..=SERVERS).map(|last| (address(last), true)).collect(),
+            fallen: BTreeMap::new(),
+            loads: (1..=SERVERS).map(|last| (address(last), 50)).collect(),
+            asked: BTreeMap::new(),
             live: Vec::new(),
             closed: Vec::new(),
             orphans: Vec::new(),
@@ -129,6 +148,7 @@ impl World {
                 let way = self.way(address(server));
                 self.tell(way, self.now());
             }
+            Step::Load(server, percent) => drop(self.loads.insert(address(server), percent)),
             Step::Open(vip, count) => (0..count).for_each(|_| self.open(vip)),
             Step::Close(percent) => self.close(percent),
             Step::Refuse(percent) => self.refuse_percent = percent,
@@ -172,8 +192,9 @@ impl World {
             backends: backends.map(|b| BackendRecord { next_hop: None, ..b.clone() }).collect(),
             tables: self.kernel.directory_tables(),
         };
-        let (control, commands) = Control::new(self.file(), Some(adopted), self.rng.next(), self.now());
+        let (control, commands) = Control::new(self.file(), Some(adopted), None, self.rng.next(), self.now());
         self.control = control;
+        self.asked.clear();
         self.obey(commands);
     }
 
@@ -194,10 +215,20 @@ impl World {
             self.carry_out(command);
             match command {
                 Command::Probe { backend, address, .. } => {
+                    if self.healthy[address] {
+                        self.fallen.retain(|id, passed| {
+                            *passed += u32::from(id == backend);
+                            *passed < 2
+                        });
+                    } else {
+                        self.fallen.insert(*backend, 0);
+                    }
                     let outcome =
                         if self.healthy[address] { Ok(()) } else { Err("connection refused".into()) };
                     answers.push(Event::Probed { backend: *backend, outcome });
                 }
+                Command::WatchReports { backend, address, .. } => drop(self.asked.insert(*backend, *address)),
+                Command::UnwatchReports(backend) => drop(self.asked.remove(backend)),
                 Command::WatchNextHop(address) => answers.push(self.way(*address)),
                 _ => {}
             }
@@ -215,6 +246,14 @@ impl World {
     /// One command; then some connection sends, for packets do not wait for the others.
     fn carry_out(&mut self, command: &Command) {
         self.kernel.apply(command, self.wanted.agent.table_size.slots());
+        if let Command::WriteBackend(record) = command
+            && record.down
+            && self.fallen.contains_key(&record.backend)
+        {
+            let vip = self.kernel.directory.iter().find(|vip| vip.vip == record.vip);
+            let key = vip.map(|vip| (vip.address, vip.port, vip.protocol));
+            self.live.retain(|c| Some(c.key) != key || c.server != record.address);
+        }
         if !self.live.is_empty() {
             let index = (self.rng.next() % self.live.len() as u64) as usize;
             self.send(index);
@@ -276,6 +315,7 @@ impl World {
             while self.control.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
                 self.tell(Event::Tick, self.now());
             }
+            self.report();
             let mut counters = Counters { backends: vec![Traffic::default(); 17], ..Counters::default() };
             for (id, unrecorded) in &self.kernel.unrecorded {
                 counters.backends[id.index() as usize].unrecorded = *unrecorded;
@@ -283,6 +323,23 @@ impl World {
             self.tell(Event::Counted(counters), self.now());
             self.sweep();
         }
+    }
+
+    /// Who is asked says how busy it is.
+    fn report(&mut self) {
+        let reports: Vec<Event> = self
+            .asked
+            .iter()
+            .filter_map(|(&backend, &address)| {
+                let percent = self.loads[&address];
+                let utilization = Some(f64::from(percent) / 100.0).filter(|_| percent <= 100)?;
+                let report =
+                    Report { utilization: Some(utilization), rate: Some(100.0), ..Report::default() };
+                Some(Event::Reported { backend, address, report: Ok(report) })
+            })
+            .collect();
+        let commands = self.control.handle_all(reports, self.now());
+        self.obey(commands);
     }
 
     /// Connections of a VIP that was removed go on for a while.

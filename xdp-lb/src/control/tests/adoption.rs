@@ -23,7 +23,7 @@ fn leave(backends: Vec<Backend>, change: impl FnOnce(&mut Adopted)) -> Adopted {
 fn adoption_rewrites_nothing_that_is_unchanged() {
     let adopted = leave(vec![backend(1, 1), backend(2, 1)], |_| {});
     let same = config(vec![vip(health(), vec![backend(1, 1), backend(2, 1)])]);
-    let (mut control, commands) = Control::new(same, Some(adopted), 9, at(0));
+    let (mut control, commands) = Control::new(same, Some(adopted), None, 9, at(0));
     assert_eq!(names(&commands), ["watch 10.0.0.1", "watch 10.0.0.2", "directory 1"]);
     assert_eq!(status(&control).backends[0].reason, "found up by an earlier agent, not checked yet");
     let unresolved = Event::NextHop { address: address(1), hop: Err("no route".into()) };
@@ -35,7 +35,7 @@ fn adoption_rewrites_nothing_that_is_unchanged() {
 fn the_new_configuration_applies_to_what_was_adopted() {
     let adopted = leave(vec![backend(1, 1), backend(2, 1)], |_| {});
     let other = config(vec![vip(unchecked(), vec![backend(1, 1), backend(3, 1)])]);
-    let (mut control, commands) = Control::new(other, Some(adopted), 9, at(0));
+    let (mut control, commands) = Control::new(other, Some(adopted), None, 9, at(0));
     let expected = [
         "watch 10.0.0.1",
         "watch 10.0.0.2",
@@ -60,7 +60,7 @@ fn a_backend_adopted_as_down_returns_after_rise_successes() {
         adopted.tables[0].1.fill(Slot::stable(id(1)));
     });
     let same = config(vec![vip(health(), vec![backend(1, 1), backend(2, 1)])]);
-    let (mut control, commands) = Control::new(same, Some(adopted), 9, at(0));
+    let (mut control, commands) = Control::new(same, Some(adopted), None, 9, at(0));
     assert_eq!(names(&commands), ["watch 10.0.0.1", "watch 10.0.0.2", "directory 1"]);
     assert_eq!(run_checks(&mut control, None, at(0), 0), []);
     let commands = run_checks(&mut control, None, at(0), 3);
@@ -77,7 +77,7 @@ fn what_a_killed_agent_left_half_done_is_mended() {
         adopted.tables.push((VipId::new(3), vec![Slot::EMPTY, Slot::stable(id(7))]));
     });
     let same = config(vec![vip(health(), vec![backend(1, 1), backend(2, 1)])]);
-    let (_, commands) = Control::new(same, Some(half), 9, at(0));
+    let (_, commands) = Control::new(same, Some(half), None, 9, at(0));
     let expected = [
         "slots of 3",
         "watch 10.0.0.1",

@@ -41,7 +41,7 @@ fn a_connection_is_explained() {
 #[test]
 fn a_vip_for_any_port_answers_for_all() {
     let any = Vip { port: 0, ..vip(unchecked(), vec![backend(1, 1)]) };
-    let (control, _) = Control::new(config(vec![any]), None, 1, at(0));
+    let (control, _) = Control::new(config(vec![any]), None, None, 1, at(0));
     assert!(control.explain((vip(health(), vec![]).address, 1234, Protocol::Tcp), 0, None).is_ok());
     assert!(control.explain((vip(health(), vec![]).address, 1234, Protocol::Udp), 0, None).is_err());
 }

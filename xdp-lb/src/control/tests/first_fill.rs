@@ -34,7 +34,7 @@ fn it_waits_for_the_first_outcome_of_every_backend() {
     for (outcome, commands, each) in
         [(Ok(()), &["up", "backend 2"][..], SLOTS as usize / 2), (refused(), &[], SLOTS as usize)]
     {
-        let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+        let (mut control, _) = Control::new(checked(both()), None, None, 1, at(0));
         begin(&mut control);
         assert_eq!(answer(&mut control, 1, Ok(()), later(510)), ["up", "backend 1"]);
         assert_eq!(answer(&mut control, 2, outcome, later(900)), [commands, &FILLED].concat());
@@ -46,7 +46,7 @@ fn it_waits_for_the_first_outcome_of_every_backend() {
 
 #[test]
 fn it_does_not_wait_for_ever() {
-    let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+    let (mut control, _) = Control::new(checked(both()), None, None, 1, at(0));
     begin(&mut control);
     answer(&mut control, 1, Ok(()), later(510));
     let mut wake = control.next_deadline().expect("the end of the wait");
@@ -63,14 +63,14 @@ fn it_does_not_wait_for_ever() {
 #[test]
 fn it_does_not_wait_for_who_would_take_no_part() {
     let drained = vec![backend(1, 1), Backend { drain: true, ..backend(2, 1) }, backend(3, 0)];
-    let (mut control, _) = Control::new(checked(drained), None, 1, at(0));
+    let (mut control, _) = Control::new(checked(drained), None, None, 1, at(0));
     begin(&mut control);
     assert_eq!(answer(&mut control, 1, Ok(()), later(510)), [&["up", "backend 1"][..], &FILLED].concat());
 }
 
 #[test]
 fn it_ends_when_the_last_awaited_backend_is_removed() {
-    let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+    let (mut control, _) = Control::new(checked(both()), None, None, 1, at(0));
     begin(&mut control);
     answer(&mut control, 1, Ok(()), later(510));
     let commands = control.handle(Event::Configured(Box::new(checked(vec![backend(1, 1)]))), later(600));
@@ -80,18 +80,19 @@ fn it_ends_when_the_last_awaited_backend_is_removed() {
 
 #[test]
 fn a_table_that_was_emptied_is_filled_at_once() {
-    let (mut control, _) = Control::new(checked(both()), None, 1, at(0));
+    let by_mac = |backends| config(vec![Vip { forward: Forward::L2, ..vip(health(), backends) }]);
+    let (mut control, _) = Control::new(by_mac(both()), None, None, 1, at(0));
     run_checks(&mut control, None, at(0), 10);
-    for (backend, second) in [(1, 20), (2, 20), (1, 30), (2, 30), (1, 40), (2, 40)] {
-        control.handle(Event::Tick, at(second));
-        answer(&mut control, backend, Err("connection refused".into()), at(second));
-    }
+    let way = |last: u8, via_gateway| {
+        let hop =
+            NextHop { egress: 2, source_mac: [2; 6], destination_mac: [last; 6], mtu: 1500, via_gateway };
+        Event::NextHop { address: address(last), hop: Ok(hop) }
+    };
+    control.handle_all([way(1, true), way(2, true)], at(20));
     assert!(control.vips[&VIP].table.is_empty());
-    let three = checked([both(), vec![backend(3, 1)]].concat());
+    let three = by_mac([both(), vec![backend(3, 1)]].concat());
     control.handle(Event::Configured(Box::new(three)), at(50));
-    control.handle(Event::Tick, at(50));
-    answer(&mut control, 1, Ok(()), at(50));
-    control.handle(Event::Tick, at(51));
-    let commands = answer(&mut control, 1, Ok(()), at(51));
+    let mut commands = names(&control.handle(way(1, false), at(51)));
+    commands.retain(|name| !name.starts_with("probe"));
     assert!(commands.ends_with(&FILLED.map(String::from)), "{commands:?}: without a word from the third");
 }

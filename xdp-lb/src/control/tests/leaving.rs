@@ -75,7 +75,7 @@ fn the_last_backend_drains_by_refusing_new_connections() {
 fn a_removed_backend_that_is_down_is_forgotten_at_once() {
     let both = config(vec![vip(health(), vec![backend(1, 1), backend(2, 1)])]);
     let one = config(vec![vip(health(), vec![backend(1, 1)])]);
-    let (mut control, _) = Control::new(both, None, 1, at(0));
+    let (mut control, _) = Control::new(both, None, None, 1, at(0));
     run_checks(&mut control, None, at(0), 60);
     count(&mut control, &[], 60);
     let commands = control.handle(Event::Configured(Box::new(one)), at(60));
@@ -94,7 +94,8 @@ fn a_removed_backend_that_is_down_is_forgotten_at_once() {
 
 #[test]
 fn the_id_of_a_backend_rests_while_a_check_is_under_way() {
-    let (mut control, _) = Control::new(config(vec![vip(health(), vec![backend(1, 1)])]), None, 1, at(0));
+    let (mut control, _) =
+        Control::new(config(vec![vip(health(), vec![backend(1, 1)])]), None, None, 1, at(0));
     assert_eq!(names(&control.handle(Event::Tick, at(1))), ["probe 1"]);
     let commands = control.handle(Event::Configured(Box::new(config(vec![]))), at(1));
     assert!(names(&commands).contains(&"clear 1".into()));
@@ -113,7 +114,7 @@ fn the_id_of_a_backend_rests_while_a_check_is_under_way() {
 fn a_removed_vip_leaves_the_directory_first() {
     let web = || vip(unchecked(), vec![backend(1, 1)]);
     let other = || Vip { port: 81, name: "other".into(), ..web() };
-    let (mut control, _) = Control::new(config(vec![web(), other()]), None, 1, at(0));
+    let (mut control, _) = Control::new(config(vec![web(), other()]), None, None, 1, at(0));
     let commands = control.handle(Event::Configured(Box::new(config(vec![other()]))), at(1));
     assert_eq!(names(&commands), ["directory 1", "removed", "slots of 0", "down 1", "purge 1", "clear 1"]);
     assert!(slots(&commands).iter().all(|(_, slot)| *slot == Slot::EMPTY));

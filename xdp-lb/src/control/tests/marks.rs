@@ -9,7 +9,7 @@ use crate::config::{CheckVia, Health};
 fn first_checks(via: CheckVia) -> Vec<(BackendId, IpAddr, Option<u32>)> {
     let health = Health { via, ..health() };
     let (mut control, _) =
-        Control::new(config(vec![vip(health, vec![backend(1, 1), backend(2, 1)])]), None, 1, at(0));
+        Control::new(config(vec![vip(health, vec![backend(1, 1), backend(2, 1)])]), None, None, 1, at(0));
     let mut checks: Vec<_> = control
         .handle(Event::Tick, at(1))
         .into_iter()

@@ -77,7 +77,7 @@ fn flows_that_follow_current_hold_nothing_up() {
         let udp = Vip { protocol: Protocol::Udp, affinity: Affinity::Flow, ..vip(unchecked(), backends) };
         config(vec![udp])
     };
-    let (mut control, _) = Control::new(udp(weights(&[1, 1])), None, 1, at(0));
+    let (mut control, _) = Control::new(udp(weights(&[1, 1])), None, None, 1, at(0));
     control.handle(Event::Configured(Box::new(udp(weights(&[1, 0])))), at(10));
     assert!(moved(&control, 2) > 0);
     count(&mut control, &[7, 7], 10 + DRAIN_SECONDS);
@@ -88,7 +88,7 @@ fn flows_that_follow_current_hold_nothing_up() {
 fn a_backend_that_takes_over_an_id_is_counted_from_nothing() {
     let mut two = config(vec![vip(unchecked(), weights(&[1, 1]))]);
     two.agent.max_backends = 2;
-    let (mut control, _) = Control::new(two, None, 1, at(0));
+    let (mut control, _) = Control::new(two, None, None, 1, at(0));
     reload(&mut control, weights(&[1]), 10);
     count(&mut control, &[0, 5], 20);
     count(&mut control, &[0, 5], 20 + DRAIN_SECONDS);

@@ -23,7 +23,7 @@ fn configure(control: &mut Control, vips: Vec<Vip>) -> Vec<Command> {
 
 #[test]
 fn a_backend_behind_a_gateway_gets_nothing_by_mac_rewriting() {
-    let (mut control, _) = Control::new(config(vec![l2()]), None, 1, at(0));
+    let (mut control, _) = Control::new(config(vec![l2()]), None, None, 1, at(0));
     assert_eq!(names(&tell(&mut control, 1, through(false, 4))), ["backend 1"]);
     let commands = tell(&mut control, 2, through(true, 6));
     assert_eq!(names(&commands), [BEHIND_GATEWAY, "down 2", "slots of 0"]);
@@ -54,7 +54,7 @@ fn a_backend_behind_a_gateway_gets_nothing_by_mac_rewriting() {
 #[test]
 fn a_tunnel_may_lead_through_a_gateway() {
     let ipip = || Vip { forward: Forward::Ipip, ..l2() };
-    let (mut control, _) = Control::new(config(vec![ipip()]), None, 1, at(0));
+    let (mut control, _) = Control::new(config(vec![ipip()]), None, None, 1, at(0));
     assert_eq!(names(&tell(&mut control, 2, through(true, 6))), ["backend 2"]);
     let commands = configure(&mut control, vec![l2()]);
     assert_eq!(names(&commands), [BEHIND_GATEWAY, "down 2", "backend 1", "slots of 0"]);
@@ -66,7 +66,7 @@ fn a_tunnel_may_lead_through_a_gateway() {
 fn what_one_vip_knows_of_a_way_another_knows_too() {
     let ipip = || vip(unchecked(), vec![backend(1, 1)]);
     let other = || Vip { port: 81, name: "other".into(), ..l2() };
-    let (mut control, _) = Control::new(config(vec![ipip()]), None, 1, at(0));
+    let (mut control, _) = Control::new(config(vec![ipip()]), None, None, 1, at(0));
     tell(&mut control, 1, through(true, 6));
     let commands = configure(&mut control, vec![ipip(), other()]);
     assert_eq!(names(&commands)[..3], ["added", BEHIND_GATEWAY, "down 2"]);
@@ -76,7 +76,7 @@ fn what_one_vip_knows_of_a_way_another_knows_too() {
 
 #[test]
 fn a_removed_backend_behind_a_gateway_is_forgotten_at_once() {
-    let (mut control, _) = Control::new(config(vec![l2()]), None, 1, at(0));
+    let (mut control, _) = Control::new(config(vec![l2()]), None, None, 1, at(0));
     configure(&mut control, vec![Vip { backends: vec![backend(1, 1)], ..l2() }]);
     let commands = names(&tell(&mut control, 2, through(true, 6)));
     let expected = [BEHIND_GATEWAY, "down 2", "slots of 0", "purge 2", "clear 2", "unwatch 10.0.0.2"];

@@ -22,6 +22,8 @@ forward = "l2"
 [vip.health]
 kind = "tcp"
 port = 80
+[vip.utilization]
+kind = "orca-http"
 "#;
 
 /// The configuration with these servers as backends.

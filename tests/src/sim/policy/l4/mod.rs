@@ -87,14 +87,15 @@ impl Layer4 {
         self.execute(commands, now);
     }
 
-    /// Starts the agent, on top of the maps where there are any.
+    /// Starts the agent, on top of the maps where there are any, with what its predecessor wrote down.
     fn begin(&mut self, config: Config, now: Time) {
+        let remembered = self.control.take().map(|control| control.remember(self.at(now)));
         let adopted = (!self.vips.is_empty()).then(|| Adopted {
             vips: self.vips.clone(),
             backends: self.backends.values().cloned().collect(),
             tables: self.vips.iter().map(|vip| (vip.vip, self.table.clone())).collect(),
         });
-        let (control, commands) = Control::new(config, adopted, self.seed, self.at(now));
+        let (control, commands) = Control::new(config, adopted, remembered, self.seed, self.at(now));
         self.control = Some(control);
         self.execute(commands, now);
     }

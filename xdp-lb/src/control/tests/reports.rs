@@ -1,0 +1,170 @@
+//! What servers say, and what of it counts.
+
+use super::live::{large, live, second};
+use super::*;
+use crate::config::UtilizationKind;
+
+fn say(control: &mut Control, last: u8, report: Report, now: u64) -> Vec<Command> {
+    control.handle(
+        Event::Reported { backend: id(last.into()), address: address(last), report: Ok(report) },
+        at(now),
+    )
+}
+
+fn refuse(control: &mut Control, kind: NoReportKind, detail: &str, now: u64) -> Vec<Command> {
+    let report = Err(NoReport { kind, detail: detail.into() });
+    control.handle(Event::Reported { backend: id(1), address: address(1), report }, at(now))
+}
+
+fn admin(admin: AdminState) -> Report {
+    Report { admin: Some(admin), ..Report::default() }
+}
+
+fn operational(operational: Result<(), &str>) -> Report {
+    Report { operational: Some(operational.map_err(Into::into)), ..Report::default() }
+}
+
+fn start(count: u8) -> Control {
+    Control::new(large(vec![live(unchecked(), count)]), None, None, 1, at(0)).0
+}
+
+#[test]
+fn servers_are_asked_as_configured_until_they_are_gone() {
+    let (mut control, commands) = Control::new(config(vec![live(unchecked(), 2)]), None, None, 1, at(0));
+    assert!(
+        names(&commands).contains(&"reports of 1".into())
+            && names(&commands).contains(&"reports of 2".into())
+    );
+    let told = |control: &mut Control, vip: Vip, now| {
+        let mut said = names(&control.handle(Event::Configured(Box::new(config(vec![vip]))), at(now)));
+        said.retain(|name| name.contains("reports"));
+        said
+    };
+    assert_eq!(told(&mut control, live(unchecked(), 2), 1), [""; 0]);
+    assert_eq!(told(&mut control, live(unchecked(), 3), 2), ["reports of 3"]);
+    let mut slower = live(unchecked(), 3);
+    slower.utilization.interval *= 2;
+    assert_eq!(told(&mut control, slower, 3), ["reports of 1", "reports of 2", "reports of 3"]);
+    let mut silent = live(unchecked(), 3);
+    silent.utilization.kind = UtilizationKind::None;
+    assert_eq!(told(&mut control, silent, 4), ["no reports of 1", "no reports of 2", "no reports of 3"]);
+    assert_eq!(status(&control).backends[0].reports, None);
+    told(&mut control, live(unchecked(), 1), 5);
+    let commands = control.handle(Event::Configured(Box::new(config(vec![]))), at(6));
+    assert!(names(&commands).contains(&"no reports of 1".into()));
+}
+
+#[test]
+fn what_does_not_count_is_counted_by_its_reason() {
+    let mut control = start(2);
+    say(&mut control, 1, Report { utilization: Some(0.5), ..Report::default() }, 1);
+    let number = |utilization| Report { utilization: Some(utilization), ..Report::default() };
+    for value in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
+        assert_eq!(say(&mut control, 1, number(value), 2), []);
+    }
+    refuse(&mut control, NoReportKind::Garbage, "\"hello\": no report", 3);
+    refuse(&mut control, NoReportKind::Garbage, "\"hello\": no report", 4);
+    // Not its address: an answer for whoever had the id before.
+    let stray = Event::Reported { backend: id(1), address: address(9), report: Ok(number(0.9)) };
+    assert_eq!(control.handle(stray, at(4)), []);
+    second(&mut control, 20);
+    second(&mut control, 21);
+    let reports = control.status(at(21)).vips.remove(0).backends.remove(0).reports.expect("it is asked");
+    let refused: Vec<(&str, u64)> = reports.refused.iter().map(|r| (r.reason.as_str(), r.reports)).collect();
+    let expected = [
+        ("garbage", 2),
+        ("not_a_number", 1),
+        ("infinite", 1),
+        ("negative", 1),
+        ("above_one", 1),
+        ("stale", 1),
+    ];
+    assert_eq!(refused, expected);
+    assert_eq!((reports.accepted, reports.utilization, reports.age_seconds), (1, Some(0.5), Some(20.0)));
+    assert_eq!((reports.source.as_str(), reports.problem.as_str()), ("agent-check", "\"hello\": no report"));
+}
+
+#[test]
+fn words_hold_until_others_are_said() {
+    // Description, what is said one after the other, the state after each.
+    type Say = Option<Report>;
+    let (ready, drain, maint) = (
+        || Some(admin(AdminState::Ready)),
+        || Some(admin(AdminState::Drain)),
+        || Some(admin(AdminState::Maint)),
+    );
+    let (up, down) = (|| Some(operational(Ok(()))), || Some(operational(Err("disk full"))));
+    let percent = |weight| Some(Report { weight: Some(weight), ..Report::default() });
+    let rows: Vec<(&str, Vec<(Say, &str)>)> = vec![
+        ("drain", vec![(drain(), "draining"), (None, "draining"), (up(), "draining"), (ready(), "up")]),
+        ("maint", vec![(maint(), "down"), (None, "down"), (up(), "down"), (ready(), "up")]),
+        ("down", vec![(down(), "down"), (None, "down"), (ready(), "down"), (up(), "up")]),
+        (
+            "nothing of its weight",
+            vec![(percent(0.0), "draining"), (ready(), "draining"), (percent(0.5), "up")],
+        ),
+        ("maint, then drain", vec![(maint(), "down"), (drain(), "draining"), (ready(), "up")]),
+    ];
+    for (what, said) in rows {
+        let mut control = start(4);
+        for (step, (report, state)) in said.into_iter().enumerate() {
+            let now = step as u64 + 1;
+            match report {
+                Some(report) => say(&mut control, 1, report, now),
+                None => refuse(&mut control, NoReportKind::Unreachable, "connection refused", now),
+            };
+            let backend = status(&control).backends.remove(0);
+            assert_eq!(backend.state, state, "{what}: step {step}, {}", backend.reason);
+            assert_eq!(backend.share > 0.0, state == "up", "{what}: step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_says_it_is_down_is_so_at_once_and_in_its_words() {
+    let mut control = start(4);
+    let commands = say(&mut control, 1, operational(Err("disk full")), 1);
+    assert_eq!(names(&commands), ["down: its agent says: disk full", "down 1", "slots of 0"]);
+    assert_eq!(status(&control).backends[0].reason, "its agent says: disk full");
+    assert_eq!(say(&mut control, 1, operational(Err("disk full")), 2), [], "told once");
+    let commands = say(&mut control, 1, operational(Ok(())), 3);
+    assert_eq!(names(&commands), ["up", "purge 1", "backend 1", "slots of 0"]);
+    let commands = say(&mut control, 1, admin(AdminState::Maint), 4);
+    assert_eq!(names(&commands), ["down: its agent says maintenance", "down 1", "slots of 0"]);
+    assert_eq!(status(&control).backends[0].reason, "its agent says maintenance");
+}
+
+#[test]
+fn up_is_who_passes_its_checks_and_says_so() {
+    let (mut control, _) = Control::new(large(vec![live(health(), 4)]), None, None, 1, at(0));
+    run_checks(&mut control, None, at(0), 5);
+    say(&mut control, 1, operational(Err("warming its disks")), 5);
+    run_checks(&mut control, None, at(5), 10);
+    assert_eq!(status(&control).backends[0].state, "down", "checks alone do not bring it up");
+    run_checks(&mut control, Some(1), at(10), 20);
+    say(&mut control, 1, operational(Ok(())), 20);
+    assert_eq!(status(&control).backends[0].state, "down", "nor do words");
+    run_checks(&mut control, None, at(20), 30);
+    assert_eq!(status(&control).backends[0].state, "up");
+}
+
+#[test]
+fn a_percentage_is_a_factor_of_the_weight() {
+    let mut control = start(20);
+    for now in 1..=300 {
+        say(&mut control, 1, Report { weight: Some(0.5), ..Report::default() }, now);
+        say(&mut control, 2, Report { weight: Some(1e9), ..Report::default() }, now);
+        second(&mut control, now);
+    }
+    let weights: Vec<f64> = status(&control).backends.iter().map(|b| b.effective_weight).collect();
+    assert_eq!((weights[0], weights[2]), (50.0, 100.0));
+    assert_eq!(weights[1], 400.0, "never above four times its weight");
+}
+
+#[test]
+fn a_restart_that_a_report_tells_of_is_said() {
+    let mut control = start(2);
+    let aged = |seconds| Report { age: Some(Duration::from_secs(seconds)), ..Report::default() };
+    assert_eq!(say(&mut control, 1, aged(500), 1), []);
+    assert_eq!(names(&say(&mut control, 1, aged(1), 10)), ["started again: it was 509 s old, and is 1 s"]);
+}

@@ -1,0 +1,177 @@
+//! H: how many of a backend's checks, and of the connections it was given, failed lately.
+//!
+//! Connections speak through the data path's counters (see `passive`). What cannot be seen is a single SYN without an
+//! answer: answers go past the balancer, directly from the server to the client.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::config::Weights;
+use crate::control::curves::{WILSON_Z, derated, wilson_lower};
+
+/// Outcomes within so long are counted as one sample.
+const MERGED: Duration = Duration::from_secs(1);
+
+/// Who saw an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::control) enum Source {
+    /// A check.
+    Check,
+    /// The counters of the data path.
+    Traffic,
+}
+
+/// Outcomes seen at about the same time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::control) struct Sample {
+    pub(in crate::control) at: Instant,
+    pub(in crate::control) source: Source,
+    pub(in crate::control) failures: f64,
+    pub(in crate::control) count: f64,
+}
+
+/// The outcomes of one backend, oldest first: those within `failure_window` of the last.
+#[derive(Clone, Debug, Default)]
+pub(in crate::control) struct Outcomes(VecDeque<Sample>);
+
+/// Why the factor is what it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::control) enum Why {
+    /// Hard down.
+    Down,
+    /// Nothing failed that still counts.
+    Sound,
+    /// So many outcomes of so many were failures, the last seen so long ago.
+    Derated { failures: f64, count: f64, source: Source, ago: Duration },
+    /// It would be derated, but too many would be at once.
+    Released,
+    /// Too few are healthy for health to be believed.
+    Panic,
+}
+
+impl Outcomes {
+    /// So many of `count` outcomes were failures.
+    pub(in crate::control) fn add(&mut self, sample: Sample, window: Duration) {
+        match self.0.back_mut() {
+            Some(last)
+                if last.source == sample.source && sample.at.saturating_duration_since(last.at) < MERGED =>
+            {
+                last.failures += sample.failures;
+                last.count += sample.count;
+            }
+            _ => self.0.push_back(sample),
+        }
+        let is_old = |old: &Sample| sample.at.saturating_duration_since(old.at) > window;
+        while self.0.front().is_some_and(is_old) {
+            self.0.pop_front();
+        }
+    }
+
+    /// What was is over: it was down and returns.
+    pub(in crate::control) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(in crate::control) fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.0.iter()
+    }
+
+    /// The factor, and why.
+    pub(in crate::control) fn factor(&self, weights: &Weights, now: Instant) -> (f64, Why) {
+        let Some(last) = self.0.back() else { return (1.0, Why::Sound) };
+        let ago = now.saturating_duration_since(last.at);
+        let left = 1.0 - ago.as_secs_f64() / weights.failure_fade.as_secs_f64().max(f64::EPSILON);
+        let sum = |of: fn(&Sample) -> f64| self.0.iter().map(of).sum::<f64>();
+        let (failures, count) = (sum(|sample| sample.failures), sum(|sample| sample.count));
+        if left <= 0.0 || failures <= 0.0 {
+            return (1.0, Why::Sound);
+        }
+        let errors = wilson_lower(failures, count, WILSON_Z) * left;
+        let by_traffic = self.0.iter().any(|sample| sample.source == Source::Traffic);
+        let source = if by_traffic { Source::Traffic } else { Source::Check };
+        (derated(errors, weights.failure_floor.get()), Why::Derated { failures, count, source, ago })
+    }
+}
+
+impl Why {
+    pub(in crate::control) fn words(&self) -> String {
+        match *self {
+            Self::Down => "down".into(),
+            Self::Sound => "no failures".into(),
+            Self::Derated { failures, count, source, ago } => {
+                let what = match source {
+                    Source::Check => "checks failed",
+                    Source::Traffic => "checks and connections failed",
+                };
+                let ago = ago.as_secs();
+                let when = if ago > 2 { format!(", the last {ago} s ago: fading") } else { String::new() };
+                format!("derated: {failures:.0} of {count:.0} {what}{when}")
+            }
+            Self::Released => "failures not counted: too many backends would be derated at once".into(),
+            Self::Panic => "not counted: too few backends are healthy".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::fixtures::{at, start};
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn check(second: f64, failures: f64, count: f64) -> Sample {
+        Sample { at: start() + Duration::from_secs_f64(second), source: Source::Check, failures, count }
+    }
+
+    fn outcomes(samples: &[(f64, f64, f64)]) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        for &(second, failures, count) in samples {
+            outcomes.add(check(second, failures, count), WINDOW);
+        }
+        outcomes
+    }
+
+    #[test]
+    fn failures_derate_and_fade() {
+        let three_of_five =
+            &[(10.0, 1.0, 1.0), (12.0, 0.0, 1.0), (14.0, 1.0, 1.0), (16.0, 0.0, 1.0), (18.0, 1.0, 1.0)][..];
+        let all = &[(10.0, 0.0, 5.0), (12.0, 0.0, 5.0)][..];
+        let forgotten = &[(1.0, 9.0, 9.0), (20.0, 0.0, 1.0)][..];
+        let dead = &[(18.0, 1000.0, 1000.0)][..];
+        // Description, samples, second, factor by hand from Wilson's formula.
+        let rows = [
+            ("nothing known", &[][..], 20, 1.0),
+            ("all passed", all, 12, 1.0),
+            ("one of one: little evidence", &[(18.0, 1.0, 1.0)][..], 18, 0.387),
+            ("three of five", three_of_five, 18, 0.384),
+            ("the same, half faded", three_of_five, 33, 0.644),
+            ("the same, faded", three_of_five, 48, 1.0),
+            ("out of the window", forgotten, 20, 1.0),
+            ("dead: no less than the floor", dead, 18, 0.05),
+        ];
+        for (what, samples, second, expected) in rows {
+            let (factor, _) = outcomes(samples).factor(&Weights::DEFAULT, at(second));
+            assert!((factor - expected).abs() < 2e-3, "{what}: {factor}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn the_reason_names_the_counts() {
+        let outcomes =
+            outcomes(&[(0.0, 1.0, 1.0), (2.0, 0.0, 1.0), (4.0, 1.0, 1.0), (4.5, 0.0, 1.0), (6.0, 1.0, 1.0)]);
+        let words = |second| outcomes.factor(&Weights::DEFAULT, at(second)).1.words();
+        assert_eq!(words(6), "derated: 3 of 5 checks failed");
+        assert_eq!(words(16), "derated: 3 of 5 checks failed, the last 10 s ago: fading");
+        assert_eq!(words(40), "no failures");
+    }
+
+    #[test]
+    fn samples_do_not_pile_up() {
+        let mut outcomes = Outcomes::default();
+        for tick in 0..100_000 {
+            outcomes.add(check(f64::from(tick) / 1000.0, 0.0, 1.0), WINDOW);
+        }
+        assert!(outcomes.samples().count() <= 11);
+    }
+}
