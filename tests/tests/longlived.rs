@@ -17,6 +17,14 @@ const CONNECTIONS: usize = 500;
 /// A connection that is silent for longer may be lost when its slot moves.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Who is not checked is on probation until clients were answered, and sixty connections may all miss it.
+const HEALTH: &str = "kind = \"tcp\"
+port = 7000
+interval = \"1s\"
+fast_interval = \"100ms\"
+timeout = \"500ms\"
+fall = 5";
+
 /// One after the other: both at once are more than two cores bear without pauses.
 #[test]
 fn none_is_reset_or_moved_on_one_segment_or_over_a_router() {
@@ -50,13 +58,21 @@ fn none_is_reset_or_moved(vip: SocketAddr, forward: &'static str, options: Optio
     let _decaps = if forward == "ipip" { scene::decaps(&topology).unwrap() } else { Vec::new() };
     let all = scene::vip(&topology, vip, forward, &[1, 1, 1, 1]);
     let mut config = LbConfig::new(vec![
-        scene::vip(&topology, vip, forward, &[1, 1, 1]).extra(&format!("drain = \"{}s\"", DRAIN.as_secs())),
+        scene::vip(&topology, vip, forward, &[1, 1, 1])
+            .health(HEALTH)
+            .extra(&format!("drain = \"{}s\"", DRAIN.as_secs())),
     ]);
     let mut agent = Agent::start(&topology.balancer, &config).unwrap();
+    for index in 0..3 {
+        agent.wait_state(&scene::name(index), "up", Duration::from_secs(10)).unwrap();
+    }
     let open = LongLived::open(topology.client.handle(), vip, CONNECTIONS).unwrap();
 
     let mut step = |what: &str, config: &LbConfig, expected: &[usize]| {
         agent.reload(config).unwrap();
+        for number in expected {
+            agent.wait_state(&scene::name(number - 1), "up", Duration::from_secs(10)).unwrap();
+        }
         open.wait_lines(4).unwrap();
         let fresh = LongLived::open(topology.client.handle(), vip, 60).unwrap().stop().unwrap();
         let expected: BTreeSet<_> = expected.iter().map(|number| scene::name(number - 1)).collect();

@@ -140,6 +140,7 @@ pub(super) fn assess(members: &[Member<'_>], rules: Rules<'_>, now: Instant) -> 
     for (factors, verdict) in factors.iter_mut().zip(failopen::judge(&parts, rules.weights)) {
         match verdict {
             Verdict::AsMeasured => {}
+            _ if factors.health_why == health::Why::Down => {}
             Verdict::Released => {
                 (factors.health, factors.health_why) = (1.0, health::Why::Released);
             }

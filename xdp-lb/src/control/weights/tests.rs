@@ -163,6 +163,7 @@ fn a_panic_ignores_reports_too_and_keeps_who_is_down() {
     let members = [takes(&slow), takes(&failing), takes(&ok), takes(&failing), down];
     let factors = assess(&members, RULES, at(60));
     assert_eq!(factors.iter().map(|f| (f.health, f.utilization)).collect::<Vec<_>>()[..4], [(1.0, 1.0); 4]);
+    assert_eq!((factors[4].health, factors[4].health_why), (0.0, health::Why::Down));
     let half_down = assess(&[takes(&slow), takes(&ok), down], RULES, at(60));
     assert_eq!((half_down[2].health, half_down[2].health_why), (0.0, health::Why::Down));
     assert!(half_down[0].utilization < 0.7);
