@@ -42,6 +42,8 @@ pub struct Utilization {
     pub timeout: Duration,
     /// From this age on a report counts less and less.
     pub stale_after: Duration,
+    /// How long what is known of a capacity takes to be forgotten from then on.
+    pub fade: Duration,
     /// Time constant by which capacities are averaged.
     pub smoothing: Duration,
     /// Least that a weight is multiplied by for a server's capacity.
@@ -154,7 +156,8 @@ impl Utilization {
         interval: Duration::from_secs(1),
         timeout: Duration::from_millis(500),
         stale_after: Duration::from_secs(10),
-        smoothing: Duration::from_secs(30),
+        fade: Duration::from_secs(180),
+        smoothing: Duration::from_secs(5),
         least: Ratio::thousandths(250),
         most: Ratio::thousandths(4000),
         brake_from: Ratio::thousandths(800),
@@ -178,9 +181,9 @@ impl Weights {
         failure_window: Duration::from_secs(10),
         failure_fade: Duration::from_secs(30),
         failure_floor: Ratio::thousandths(50),
-        publish_interval: Duration::from_secs(5),
-        publish_limit: Ratio::thousandths(20),
-        minute_limit: Ratio::thousandths(100),
+        publish_interval: Duration::from_secs(1),
+        publish_limit: Ratio::thousandths(100),
+        minute_limit: Ratio::thousandths(1000),
         steps_per_doubling: 6,
         hysteresis: Ratio::thousandths(750),
         derated_most: Ratio::thousandths(333),

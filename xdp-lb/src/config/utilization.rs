@@ -23,6 +23,7 @@ pub(super) const UTILIZATION: Schema = Schema {
         "interval",
         "timeout",
         "stale_after",
+        "fade",
         "smoothing",
         "least",
         "most",
@@ -165,6 +166,7 @@ impl Timing {
 
 /// What an answer does to the weight.
 struct Effect {
+    fade: Option<Duration>,
     smoothing: Option<Duration>,
     least: Option<Ratio>,
     most: Option<Ratio>,
@@ -177,6 +179,7 @@ impl Effect {
     fn read(section: &Section<'_>) -> Self {
         let default = Utilization::DEFAULT;
         Self {
+            fade: section.or("fade", duration(FADE), default.fade).value,
             smoothing: section.or("smoothing", duration(SMOOTHING), default.smoothing).value,
             least: section.or("least", ratio(10..=1000), default.least).value,
             most: section.or("most", ratio(1000..=4000), default.most).value,
@@ -192,6 +195,7 @@ impl Effect {
             interval: timing.interval.value?,
             timeout: timing.timeout.value?,
             stale_after: timing.stale_after.value?,
+            fade: self.fade?,
             smoothing: self.smoothing?,
             least: self.least?,
             most: self.most?,
@@ -213,4 +217,5 @@ const LONGEST_SENT: usize = 512;
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
 const STALE_AFTER: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(3_600);
+const FADE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 const SMOOTHING: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);

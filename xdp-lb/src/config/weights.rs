@@ -44,11 +44,7 @@ pub(super) fn weights(vip: &Section<'_>) -> Option<Weights> {
         conflict(section.source(), &failure_fade, "shorter than", window, shown, mend);
     }
     let publish_limit = section.or("publish_limit", ratio(1..=1000), default.publish_limit);
-    let minute_limit = section.or(
-        "minute_limit",
-        ratio(1..=1000),
-        publish_limit.value.map_or(default.minute_limit, |limit| default.minute_limit.max(limit)),
-    );
+    let minute_limit = section.or("minute_limit", ratio(1..=1000), default.minute_limit);
     if minute_limit.value < publish_limit.value {
         let mend = "a minute has at least one publishing; raise minute_limit or lower publish_limit";
         let limit = ("publish_limit", &publish_limit);

@@ -68,7 +68,7 @@ struct BackendMemory {
     utilization: Option<f64>,
     /// Age, whether seen by traffic, failures, count.
     #[serde(default)]
-    outcomes: Vec<(f64, bool, f64, f64)>,
+    outcomes: Vec<(f64, Source, f64, f64)>,
     /// How long ago it went down, each time.
     #[serde(default)]
     downs: Vec<f64>,
@@ -214,7 +214,7 @@ impl BackendMemory {
         let mean = |mean: Mean| (mean.value, mean.span.as_secs_f64(), ago(mean.at, now));
         let (downs, hold) = backend.damping.memory();
         let Words { admin, failure, asks_for_none } = &backend.reports.words;
-        let sample = |s: &Sample| (ago(s.at, now), s.source == Source::Traffic, s.failures, s.count);
+        let sample = |s: &Sample| (ago(s.at, now), s.source, s.failures, s.count);
         Self {
             address: Some(backend.address),
             published: published.map(Multiplier::millionths),
@@ -245,8 +245,7 @@ impl BackendMemory {
             })
         };
         let mut outcomes = Outcomes::default();
-        for &(age, traffic, failures, count) in &self.outcomes {
-            let source = if traffic { Source::Traffic } else { Source::Check };
+        for &(age, source, failures, count) in &self.outcomes {
             if (0.0..=count).contains(&failures) && count.is_finite() {
                 outcomes.add(Sample { at: before(age, now), source, failures, count }, Duration::MAX);
             }

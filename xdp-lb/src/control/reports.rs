@@ -7,6 +7,7 @@ use std::time::Instant;
 use xdp_lb_common::ids::BackendId;
 
 use super::weights::grid::MOST;
+use super::weights::health::{Sample, Source};
 use super::{AdminState, Command, Control, NoReport, NoReportKind, RefusedStatus, Report, ReportsStatus};
 use crate::config::{Utilization, UtilizationKind};
 
@@ -139,6 +140,11 @@ impl Control {
             Err(refused) => return backend.reports.refuse(refused),
         };
         let before = backend.reports.words.clone();
+        if let Some((failures, count)) = requests_since(&report, backend.reports.last, &spec, now) {
+            let sample = Sample { at: now, source: Source::Report, failures, count };
+            let window = self.vips.get(&backend.vip).map(|vip| vip.config.weights.failure_window);
+            backend.evidence.outcomes.add(sample, window.unwrap_or_default());
+        }
         backend.reports.accept(&report, now);
         let seen = backend.meter.new_flow_rate();
         backend.evidence.capacity.report(&report, seen, &spec, now);
@@ -214,6 +220,20 @@ impl Control {
             None => Command::UnwatchReports(id),
         });
     }
+}
+
+/// Failures and requests since the last report, where a server tells both rates.
+fn requests_since(
+    report: &Report,
+    last: Option<Instant>,
+    spec: &Utilization,
+    now: Instant,
+) -> Option<(f64, f64)> {
+    let (rate, errors) = (report.rate?, report.errors?);
+    // A server that was silent for long says nothing of all that time.
+    let since = last.map_or(spec.interval, |last| now.saturating_duration_since(last));
+    let seconds = since.min(2 * spec.interval).as_secs_f64();
+    Some((errors.min(rate) * seconds, rate * seconds))
 }
 
 /// A report whose numbers are such. Who made it has checked; a weight is bounded here all the same.

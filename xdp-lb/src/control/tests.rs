@@ -23,7 +23,7 @@ use xdp_lb_common::slot::Slot;
 
 use super::fixtures::{DRAIN, address, at, backend, config, health, unchecked, vip};
 use super::*;
-use crate::config::{Affinity, Backend, Forward, Protocol, TableSize, Vip, Weight};
+use crate::config::{Affinity, Backend, Forward, Protocol, Ratio, TableSize, Vip, Weight};
 
 const SLOTS: u32 = 251;
 const VIP: VipId = VipId::new(0);

@@ -79,7 +79,8 @@ fn the_defaults_are_those_of_the_reference() {
         interval: seconds(1),
         timeout: Duration::from_millis(500),
         stale_after: seconds(10),
-        smoothing: seconds(30),
+        fade: seconds(180),
+        smoothing: seconds(5),
         least: share(250),
         most: share(4_000),
         brake_from: share(800),
@@ -92,9 +93,9 @@ fn the_defaults_are_those_of_the_reference() {
         failure_window: seconds(10),
         failure_fade: seconds(30),
         failure_floor: share(50),
-        publish_interval: seconds(5),
-        publish_limit: share(20),
-        minute_limit: share(100),
+        publish_interval: seconds(1),
+        publish_limit: share(100),
+        minute_limit: share(1000),
         steps_per_doubling: 6,
         hysteresis: share(750),
         derated_most: share(333),
@@ -200,14 +201,12 @@ fn defaults_beside_what_is_set() {
     assert_eq!(vip(In::Warmup, "window = \"5s\"").warmup.step, seconds(5));
     assert_eq!(vip(In::Warmup, "window = \"0s\"").warmup.window, Duration::ZERO);
     assert_eq!(vip(In::Weights, "failure_window = \"1m\"").weights.failure_fade, seconds(60));
-    let weights = vip(In::Weights, "publish_limit = 0.25").weights;
-    assert_eq!(weights.minute_limit, Ratio::thousandths(250));
 }
 
 #[test]
 fn bounds_are_included() {
     for text in [
-        "interval = \"100ms\"\ntimeout = \"100ms\"\nstale_after = \"200ms\"\nsmoothing = \"1s\"",
+        "interval = \"100ms\"\ntimeout = \"100ms\"\nstale_after = \"200ms\"\nfade = \"1s\"\nsmoothing = \"1s\"",
         "interval = \"1m\"\ntimeout = \"1m\"\nstale_after = \"2m\"\nsmoothing = \"10m\"",
         "timeout = \"10ms\"\nstale_after = \"1h\"",
         "least = 0.01\nmost = 1\nbrake_from = 0\nbrake_floor = 0.01\nbrake_off = 0",
@@ -234,13 +233,14 @@ fn bounds_are_included() {
 #[test]
 fn each_key_is_read_into_its_own_place() {
     let share = Ratio::thousandths;
-    let text = "interval = \"2s\"\ntimeout = \"1s\"\nstale_after = \"7s\"\nsmoothing = \"9s\"\nleast = 0.5\n\
+    let text = "interval = \"2s\"\ntimeout = \"1s\"\nstale_after = \"7s\"\nfade = \"8s\"\nsmoothing = \"9s\"\nleast = 0.5\n\
                 most = 2.5\nbrake_from = 0.7\nbrake_floor = 0.2\nbrake_off = 0.95";
     let expected = Utilization {
         kind: UtilizationKind::AgentCheck { port: 9707, send: String::new(), percent: Percent::Weight },
         interval: seconds(2),
         timeout: seconds(1),
         stale_after: seconds(7),
+        fade: seconds(8),
         smoothing: seconds(9),
         least: share(500),
         most: share(2_500),

@@ -56,8 +56,8 @@ failure_window = "30s""#, &[
 minute_limit = 0.2", &[
         r#"lb.toml:10: vip[0] "web": weights.minute_limit = 0.2: is less than publish_limit, which is 0.3 (line 9): a minute has at least one publishing; raise minute_limit or lower publish_limit"#,
     ]),
-    ("the same, by default", In::Weights, "minute_limit = 0.019", &[
-        r#"lb.toml:9: vip[0] "web": weights.minute_limit = 0.019: is less than publish_limit, which is 0.02 by default (line 8): a minute has at least one publishing; raise minute_limit or lower publish_limit"#,
+    ("the same, by default", In::Weights, "minute_limit = 0.099", &[
+        r#"lb.toml:9: vip[0] "web": weights.minute_limit = 0.099: is less than publish_limit, which is 0.1 by default (line 8): a minute has at least one publishing; raise minute_limit or lower publish_limit"#,
     ]),
     ("no steps", In::Weights, "steps_per_doubling = 0", &[
         r#"lb.toml:9: vip[0] "web": weights.steps_per_doubling = 0: expected an integer from 1 to 64"#,

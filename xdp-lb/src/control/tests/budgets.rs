@@ -41,6 +41,10 @@ proptest! {
     ) {
         let mut config = large(vec![live(unchecked(), SERVERS)]);
         config.agent.table_size = TableSize::new(size).expect("a prime");
+        let weights = &mut config.vips[0].weights;
+        weights.publish_interval = Duration::from_secs(5);
+        weights.publish_limit = Ratio::thousandths(20);
+        weights.minute_limit = Ratio::thousandths(100);
         let (mut control, _) = Control::new(config, None, None, 1, at(0));
         let (mut loads, mut silent, mut asks) = ([(0.5, 100.0); 9], [false; 9], [None; 9]);
         let (mut unanswered, mut flows) = ([false; 9], 0u64);

@@ -168,3 +168,23 @@ fn a_restart_that_a_report_tells_of_is_said() {
     assert_eq!(say(&mut control, 1, aged(500), 1), []);
     assert_eq!(names(&say(&mut control, 1, aged(1), 10)), ["started again: it was 509 s old, and is 1 s"]);
 }
+
+#[test]
+fn requests_that_fail_speak_against_a_server_that_says_so() {
+    let mut control = start(4);
+    for now in 1..=10 {
+        for last in 1..=4 {
+            let errors = Some(if last == 1 { 50.0 } else { 0.0 });
+            let report = Report { utilization: Some(0.5), rate: Some(100.0), errors, ..Report::default() };
+            say(&mut control, last, report, now);
+        }
+        second(&mut control, now);
+    }
+    let backends = status(&control).backends;
+    let health = &backends[0].factors[0];
+    // Half of a thousand requests: hardly a doubt, so that the factor is close to (1 - ½)³.
+    assert!((0.125..0.15).contains(&health.value), "{health:?}");
+    assert_eq!(health.reason, "derated: 500 of 1000 requests failed, as it reports");
+    assert!(backends[1..].iter().all(|backend| backend.factors[0].value == 1.0), "{backends:?}");
+    assert!(backends[0].share < 0.1, "{:?}", backends[0]);
+}

@@ -157,7 +157,7 @@ fn numbers_that_make_no_sense_are_none() {
         ("capacity", serde_json::json!([-1.0, 1e300, 1e300])),
         ("asked", serde_json::json!(1e9)),
         ("reported_age", serde_json::json!([1e300, -5.0])),
-        ("outcomes", serde_json::json!([[0.0, true, 7.0, 1.0]])),
+        ("outcomes", serde_json::json!([[0.0, "traffic", 7.0, 1.0]])),
         ("hold", serde_json::json!(1e300)),
         ("downs", serde_json::json!([1e300, -1.0])),
         ("reported", serde_json::json!(1e300)),

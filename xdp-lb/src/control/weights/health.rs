@@ -1,10 +1,15 @@
-//! H: how many of a backend's checks, and of the connections it was given, failed lately.
+//! H: how many of a backend's checks, connections and requests failed lately.
+//!
+//! A server's own reports of errors count as well, each error and each request: who fails fast has room, and would
+//! otherwise be taken for a good one.
 //!
 //! Connections speak through the data path's counters (see `passive`). What cannot be seen is a single SYN without an
 //! answer: answers go past the balancer, directly from the server to the client.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::config::Weights;
 use crate::control::curves::{WILSON_Z, derated, wilson_lower};
@@ -13,12 +18,15 @@ use crate::control::curves::{WILSON_Z, derated, wilson_lower};
 const MERGED: Duration = Duration::from_secs(1);
 
 /// Who saw an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(in crate::control) enum Source {
     /// A check.
     Check,
     /// The counters of the data path.
     Traffic,
+    /// The server itself, of its requests.
+    Report,
 }
 
 /// Outcomes seen at about the same time.
@@ -87,8 +95,16 @@ impl Outcomes {
             return (1.0, Why::Sound);
         }
         let errors = wilson_lower(failures, count, WILSON_Z) * left;
-        let by_traffic = self.0.iter().any(|sample| sample.source == Source::Traffic);
-        let source = if by_traffic { Source::Traffic } else { Source::Check };
+        let seen_by = |source| -> f64 {
+            let samples = self.0.iter().filter(|sample| sample.source == source);
+            samples.map(|sample| sample.failures).sum()
+        };
+        let [check, traffic, report] = [Source::Check, Source::Traffic, Source::Report].map(seen_by);
+        let source = match (traffic > 0.0, report > 0.0) {
+            (_, true) if report >= traffic.max(check) => Source::Report,
+            (true, _) => Source::Traffic,
+            _ => Source::Check,
+        };
         (derated(errors, weights.failure_floor.get()), Why::Derated { failures, count, source, ago })
     }
 }
@@ -102,6 +118,7 @@ impl Why {
                 let what = match source {
                     Source::Check => "checks failed",
                     Source::Traffic => "checks and connections failed",
+                    Source::Report => "requests failed, as it reports",
                 };
                 let ago = ago.as_secs();
                 let when = if ago > 2 { format!(", the last {ago} s ago: fading") } else { String::new() };

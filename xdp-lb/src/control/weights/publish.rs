@@ -17,6 +17,9 @@ use crate::config::Weights;
 /// Ticks for which a weight has to be off.
 const TICKS: u8 = 2;
 
+/// Steps off from which on one tick is enough: nothing that large is noise.
+const FAR_OFF: f64 = 3.0;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Tables built to find one that moves few enough slots.
@@ -102,7 +105,7 @@ pub(in crate::control) fn wish(
         return None;
     }
     evidence.off_for = evidence.off_for.saturating_add(1);
-    (evidence.off_for >= TICKS).then_some((goal, error))
+    (evidence.off_for >= TICKS || error >= FAR_OFF).then_some((goal, error))
 }
 
 /// A backend in the table.

@@ -108,19 +108,35 @@ fn utilization_is_compared_braked_and_fades() {
             60,
             vec![0.8, 1.0, 1.0],
         ),
-        ("half faded", vec![reporting(0.5, 64.0, 35), plain(), plain()], 60, vec![0.8, 1.0, 1.0]),
-        ("faded", vec![reporting(0.5, 64.0, 10), plain(), plain()], 60, vec![1.0; 3]),
         (
-            "most are stale",
-            vec![reporting(0.5, 64.0, 45), reporting(0.5, 64.0, 45), plain()],
+            "half faded",
+            vec![reporting(0.5, 64.0, 60), reporting(0.5, 100.0, 160), reporting(0.5, 100.0, 160)],
+            160,
+            vec![0.8, 1.0, 1.0],
+        ),
+        (
+            "faded",
+            vec![reporting(0.5, 64.0, 60), reporting(0.5, 100.0, 260), reporting(0.5, 100.0, 260)],
+            260,
+            vec![1.0; 3],
+        ),
+        (
+            "how full it is, is not known of a silent one",
+            vec![reporting(0.95, 190.0, 45), plain(), plain()],
             60,
             vec![1.0; 3],
         ),
         (
-            "measured for two seconds only: a fifth",
-            vec![reporting(0.5, 100.0, 2), reporting(0.5, 100.0, 2), reporting(0.5, 32.0, 2)],
-            2,
-            vec![1.0, 1.0, 0.32f64.powf(0.2)],
+            "most are silent: nobody is braked, and capacities are still known",
+            vec![reporting(0.5, 64.0, 50), reporting(0.5, 64.0, 50), reporting(0.9, 180.0, 61)],
+            61,
+            vec![1.0, 1.0, 200.0 / 128.0],
+        ),
+        (
+            "measured for one second only: three fifths",
+            vec![reporting(0.5, 100.0, 1), reporting(0.5, 100.0, 1), reporting(0.5, 32.0, 1)],
+            1,
+            vec![1.0, 1.0, 0.32f64.powf(0.6)],
         ),
     ];
     for (what, fleet, second, expected) in rows {

@@ -8,6 +8,11 @@
 //! so, would get four times the share. So what is compared is `c / configured`: by how much a server is bigger than its
 //! configured weight says. With `U = (c / configured) / median`, the weight `configured × U` is in proportion to `c`
 //! whatever is configured, and a fleet whose configured weights are right has `U = 1` throughout.
+//!
+//! A server whose reports cease to come is braked no more, for nobody knows how full it is, and neither is anybody where
+//! most have ceased. What is known of its capacity is forgotten slowly, over `fade`: it says more than nothing, and all
+//! at base would bring a fleet of unequal servers down (simulated: 3.7 % of all requests failed, where half of the
+//! servers were 2.5 times slower; with `fade` of three minutes, as gRPC's A58 keeps weights, hardly any).
 
 use std::time::{Duration, Instant};
 
@@ -70,8 +75,6 @@ pub(in crate::control) enum Why {
     Silent,
     /// Too few are healthy.
     Panic,
-    /// Most reports of the VIP are stale.
-    MostAreStale,
     /// It asks for this factor.
     Asked { factor: f64, stale: Option<Duration> },
     /// Its capacity is so many times the median's, and it is so full.
@@ -83,9 +86,8 @@ pub(in crate::control) enum Why {
 pub(in crate::control) struct Fleet {
     /// Of capacities, each beside its configured weight.
     median: Option<f64>,
-    /// Whether there is a server with room left that braked ones could leave their load to.
+    /// Whether servers are known to have room left that braked ones could leave their load to.
     has_room: bool,
-    most_are_stale: bool,
 }
 
 impl Fleet {
@@ -103,11 +105,13 @@ impl Fleet {
                 continue;
             }
             reporters += 1;
+            if capacity.left(spec, now) > 0.0 {
+                capacities.extend(capacity.beside(configured));
+            }
             if capacity.is_stale(spec, now) {
                 stale += 1;
                 continue;
             }
-            capacities.extend(capacity.beside(configured));
             if let Some(load) = capacity.load {
                 loads += load.value;
                 loaded += 1;
@@ -116,8 +120,7 @@ impl Fleet {
         let mean = if loaded > 0 { loads / loaded as f64 } else { 0.0 };
         Self {
             median: median(&mut capacities),
-            has_room: mean <= spec.brake_off.get(),
-            most_are_stale: 2 * stale > reporters,
+            has_room: mean <= spec.brake_off.get() && 2 * stale <= reporters,
         }
     }
 }
@@ -159,6 +162,13 @@ impl Capacity {
         self.stale(spec, now).is_some()
     }
 
+    /// How much its last report still counts, 0 to 1.
+    fn left(&self, spec: &Utilization, now: Instant) -> f64 {
+        let age = self.stale(spec, now).unwrap_or_default();
+        let over = age.saturating_sub(spec.stale_after).as_secs_f64();
+        (1.0 - over / spec.fade.as_secs_f64().max(f64::EPSILON)).max(0.0)
+    }
+
     /// The capacity beside the configured weight.
     fn beside(&self, configured: f64) -> Option<f64> {
         Some(self.mean?.value / configured).filter(|beside| beside.is_finite() && *beside > 0.0)
@@ -175,18 +185,8 @@ impl Capacity {
         if self.reported.is_none() {
             return (1.0, Why::Silent);
         }
-        if fleet.most_are_stale {
-            return (1.0, Why::MostAreStale);
-        }
-        let stale = self.stale(spec, now);
-        let faded = |factor: f64| match stale {
-            None => factor,
-            Some(age) => {
-                let over = age.saturating_sub(spec.stale_after).as_secs_f64();
-                let left = (1.0 - over / spec.smoothing.as_secs_f64().max(f64::EPSILON)).max(0.0);
-                factor.max(f64::MIN_POSITIVE).powf(left)
-            }
-        };
+        let (stale, left) = (self.stale(spec, now), self.left(spec, now));
+        let faded = |factor: f64| factor.max(f64::MIN_POSITIVE).powf(left);
         if let Some(factor) = self.asked {
             return (faded(factor), Why::Asked { factor, stale });
         }
@@ -198,7 +198,9 @@ impl Capacity {
         });
         let load = self.load.map(|load| load.value);
         let brake = match load {
-            Some(load) if fleet.has_room => brake(load, spec.brake_from.get(), spec.brake_floor.get()),
+            Some(load) if fleet.has_room && stale.is_none() => {
+                brake(load, spec.brake_from.get(), spec.brake_floor.get())
+            }
             _ => 1.0,
         };
         (faded(ratio.unwrap_or(1.0) * brake), Why::Measured { ratio, load, brake, stale })
@@ -214,7 +216,6 @@ impl Why {
         match *self {
             Self::Silent => "no report yet".into(),
             Self::Panic => "not counted: too few backends are healthy".into(),
-            Self::MostAreStale => "not counted: most backends have stopped reporting".into(),
             Self::Asked { factor, stale } => {
                 with_age(format!("asks for {:.0} % of its weight", factor * 100.0), stale)
             }

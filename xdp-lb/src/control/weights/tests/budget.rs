@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::super::grid::Multiplier;
 use super::super::publish::{Entry, Publisher, fit, wish};
 use super::*;
+use crate::config::Ratio;
 use crate::control::slots::{Candidate, Race};
 use xdp_lb_common::ids::BackendId;
 
@@ -101,7 +102,12 @@ fn a_weight_is_published_once_it_has_been_off_for_two_ticks() {
 fn budgets_are_those_of_a_publish_and_of_a_minute() {
     let mut publisher = Publisher::default();
     publisher.quiet_until(Some(at(10)));
-    let weights = &Weights::DEFAULT;
+    let weights = &Weights {
+        publish_interval: Duration::from_secs(5),
+        publish_limit: Ratio::thousandths(20),
+        minute_limit: Ratio::thousandths(100),
+        ..Weights::DEFAULT
+    };
     // Second, how many of 1000 slots may move, how many then do.
     let rows = [
         (9, None, 0),

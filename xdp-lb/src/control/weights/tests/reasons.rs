@@ -19,7 +19,7 @@ fn factors_say_why() {
             "most are silent",
             vec![plain(), plain()],
             90,
-            ["no failures", "not counted: most backends have stopped reporting", "warm"],
+            ["no failures", "no report for 30 s: fading", "warm"],
         ),
         ("all alike", vec![plain(), plain()], 60, ["no failures", capacity, unknown]),
         (
