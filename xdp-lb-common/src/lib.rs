@@ -9,6 +9,7 @@ pub mod balance;
 pub mod bench;
 pub mod budget;
 pub mod checksum;
+pub mod choice;
 pub mod decap;
 pub mod flow;
 pub mod ids;

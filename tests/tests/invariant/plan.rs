@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use xdp_lb::config::{Config, HealthKind, Weight};
+use xdp_lb::config::{Config, HealthKind, Ratio, Scheduler, Weight};
 
 use crate::history::Edit;
 
@@ -51,6 +51,7 @@ pub(crate) struct VipPlan {
     pub(crate) present: bool,
     pub(crate) drain: u64,
     pub(crate) checked: bool,
+    pub(crate) p2c: bool,
     /// By server number.
     pub(crate) servers: BTreeMap<u8, ServerPlan>,
 }
@@ -74,7 +75,10 @@ impl Plan {
     /// Every VIP with servers 1 to 3.
     pub(crate) fn new() -> Self {
         let servers = (1..=3).map(|number| (number, ServerPlan::NEW)).collect();
-        Self(vec![VipPlan { present: true, drain: SHORT_DRAIN, checked: true, servers }; VIPS.len()])
+        Self(vec![
+            VipPlan { present: true, drain: SHORT_DRAIN, checked: true, p2c: false, servers };
+            VIPS.len()
+        ])
     }
 
     /// The operator edits the file.
@@ -95,6 +99,7 @@ impl Plan {
             Edit::Vip(vip, present) => self.0[vip].present = present,
             Edit::DrainTime(vip, seconds) => self.0[vip].drain = seconds,
             Edit::Checks(vip, checked) => self.0[vip].checked = checked,
+            Edit::P2c(vip, p2c) => self.0[vip].p2c = p2c,
         }
     }
 
@@ -109,6 +114,9 @@ impl Plan {
         config.agent.max_backends = room;
         for (vip, plan) in config.vips.iter_mut().zip(&self.0) {
             vip.drain = Duration::from_secs(plan.drain);
+            if plan.p2c {
+                vip.scheduler = Scheduler::P2c { margin: Ratio::thousandths(250) };
+            }
             if !plan.checked {
                 vip.health.kind = HealthKind::None;
             }

@@ -2,16 +2,17 @@
 
 use core::cell::UnsafeCell;
 use core::hint::black_box;
-use core::intrinsics::{AtomicOrdering, atomic_cxchg};
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::limits::{BUCKET_WORDS, MAX_TABLE_SIZE};
 use xdp_lb_common::maps::{Backend, DirectoryEntry, Settings};
 use xdp_lb_common::slot::Slot;
 use xdp_lb_common::steer::{BudgetKind, Tables};
 
-use crate::maps::{BACKENDS, BUDGETS, DIRECTORY, FLOWS, SETTINGS, SLOTS};
+use crate::maps::{BACKENDS, BUDGETS, DIRECTORY, FLOWS, LOADS, SETTINGS, SLOTS};
 
 pub(crate) struct KernelTables;
 
@@ -44,6 +45,22 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn backend(&self, backend: BackendId) -> Option<&Backend> {
         BACKENDS.get(backend.index())
+    }
+
+    #[inline(always)]
+    fn load(&self, backend: BackendId) -> Option<BackendLoad> {
+        let load = LOADS.get_ptr(backend.index())?;
+        // SAFETY: an entry of the map. The agent and other CPUs write its words meanwhile: each is whole.
+        Some(unsafe { load.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn add_in_flight(&self, backend: BackendId, more: i32) {
+        let Some(load) = LOADS.get_ptr_mut(backend.index()) else { return };
+        // SAFETY: an aligned word of an entry of the map, which others change by atomic instructions only.
+        unsafe {
+            atomic_xadd::<i32, i32, { AtomicOrdering::Relaxed }>(&raw mut (*load).in_flight, more);
+        }
     }
 
     #[inline(always)]

@@ -249,6 +249,11 @@ impl Ratio {
         Self(count)
     }
 
+    /// In thousandths.
+    pub const fn in_thousandths(self) -> u32 {
+        self.0
+    }
+
     /// The number.
     pub fn get(self) -> f64 {
         f64::from(self.0) / 1000.0

@@ -16,6 +16,7 @@ mod health;
 mod hops;
 mod ids;
 mod leave;
+mod loads;
 mod maglev;
 mod message;
 mod meter;
@@ -66,6 +67,8 @@ pub struct Control {
     rng: Rng,
     /// As last written.
     directory: Option<Vec<VipRecord>>,
+    /// What the kernel's choices of two go by, as last written.
+    loads: BTreeMap<BackendId, Load>,
     /// As last read.
     counters: Counters,
     /// Live recorded flows at the last sweep.
@@ -92,6 +95,7 @@ impl Control {
             due: Due::default(),
             rng: Rng::new(seed),
             directory: None,
+            loads: BTreeMap::new(),
             counters: Counters::default(),
             flows: 0,
             started: false,
@@ -123,7 +127,10 @@ impl Control {
                 Event::Reported { .. } => {}
                 Event::NextHop { address, hop } => self.next_hop(address, hop, &mut out),
                 Event::Swept(sweep) => self.swept(&sweep, now, &mut out),
-                Event::Counted(counters) => self.counted(counters, now, &mut out),
+                Event::Counted(counters) => {
+                    self.counted(counters, now, &mut out);
+                    self.publish_loads(&mut out);
+                }
                 Event::Tick => {}
             }
         }
