@@ -13,8 +13,7 @@
 //! it, a VIP is better left to its table.
 
 use crate::flow::second_slot_of;
-use crate::ids::BackendId;
-use crate::maps::DirectoryEntry;
+use crate::ids::{BackendId, VipId};
 use crate::slot::Slot;
 use crate::steer::Tables;
 
@@ -59,24 +58,29 @@ impl BackendLoad {
 }
 
 /// The better of a new connection's two candidates, of which the table has told the first.
-#[cold]
-#[inline(never)]
-pub fn choose<T: Tables>(hash: u64, vip: &DirectoryEntry, first: BackendId, tables: &T) -> BackendId {
-    let position = second_slot_of(hash, vip.table_size);
-    let Some(second) = tables.slot(vip.vip_id(), position).and_then(Slot::current) else { return first };
-    let (Some(of_first), Some(of_second)) = (tables.load(first), tables.load(second)) else { return first };
+#[inline(always)]
+pub fn choose<T: Tables>(
+    hash: u64,
+    vip: VipId,
+    table_size: u32,
+    margin: u32,
+    first: BackendId,
+    tables: &T,
+) -> BackendId {
+    let position = second_slot_of(hash, table_size);
+    let Some(second) = tables.slot(vip, position).and_then(Slot::current) else { return first };
+    let (of_first, of_second) = (tables.load(first), tables.load(second));
     let is_usable = tables.backend(second).is_some_and(|backend| backend.is_usable());
-    if is_usable && of_second.beats(&of_first, vip.margin) { second } else { first }
+    if is_usable && of_second.beats(&of_first, margin) { second } else { first }
 }
 
 /// A connection was opened to a backend, or else closed. More closes than openings are an error of the estimate, which
 /// forgets it at once.
-#[cold]
-#[inline(never)]
+#[inline(always)]
 pub fn count<T: Tables>(backend: BackendId, opens: bool, tables: &T) {
     if opens {
         tables.add_in_flight(backend, 1);
-    } else if tables.load(backend).is_some_and(|load| load.in_flight > 0) {
+    } else if tables.load(backend).in_flight > 0 {
         tables.add_in_flight(backend, -1);
     }
 }

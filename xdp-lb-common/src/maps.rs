@@ -184,7 +184,7 @@ pub struct Settings {
     pub closing_seconds: u32,
     /// [`LAYOUT_VERSION`] of the maps beside this one.
     pub layout: u32,
-    /// Zero.
+    /// Zero, which the verifier does not know.
     pub reserved: u32,
 }
 

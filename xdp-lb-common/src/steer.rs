@@ -43,8 +43,35 @@ pub trait Tables {
     /// A backend's entry.
     fn backend(&self, backend: BackendId) -> Option<&Backend>;
 
-    /// What a backend is worth to the choice of two.
-    fn load(&self, backend: BackendId) -> Option<BackendLoad>;
+    /// Records a flow in one of two buckets, if there is room: [`record`], by way of a function of the implementor's.
+    #[inline(always)]
+    fn record(&self, buckets: [u32; 2], ours: FlowWord, settings: &Settings) -> bool
+    where
+        Self: Sized,
+    {
+        record(buckets, ours, settings, self)
+    }
+
+    /// What a backend is worth to the choice of two; all zero past the end.
+    fn load(&self, backend: BackendId) -> BackendLoad;
+
+    /// Which candidate a new connection takes: [`choice::choose`], by way of a function of the implementor's.
+    #[inline(always)]
+    fn choose(&self, hash: u64, vip: &DirectoryEntry, first: BackendId) -> BackendId
+    where
+        Self: Sized,
+    {
+        choice::choose(hash, vip.vip_id(), vip.table_size, vip.margin, first, self)
+    }
+
+    /// A connection was opened to a backend, or closed: [`choice::count`], in the same way.
+    #[inline(always)]
+    fn count(&self, backend: BackendId, opens: bool)
+    where
+        Self: Sized,
+    {
+        choice::count(backend, opens, self);
+    }
 
     /// Adds to a backend's connections in flight.
     fn add_in_flight(&self, backend: BackendId, more: i32);
@@ -191,10 +218,13 @@ fn track<'a, T: Tables>(
     let tag = tag_of(hash);
     let epoch = settings.epoch as u16;
     let opens = matches!(flow.signal, Signal::Open);
-    let record = match find(buckets[0], tag, tables) {
-        None => find(buckets[1], tag, tables),
-        found => found,
+    let found = match find(buckets[0], tag, tables) {
+        None => find(buckets[1], tag, tables).map(|(position, word)| (buckets[1], position, word)),
+        Some((position, word)) => Some((buckets[0], position, word)),
     };
+    // Where exactly it was found is made unknown, or the verifier goes through all that follows once for each place.
+    let unknown = |position: usize| (position + settings.reserved as usize) % BUCKET_WORDS;
+    let record = found.map(|(bucket, position, word)| (&bucket[unknown(position)], word));
     if let Some((place, word)) = record
         && let Some(id) = word.backend()
         && !(opens && word.is_closing() && word.age(epoch) >= CLOSED_FOR)
@@ -205,7 +235,7 @@ fn track<'a, T: Tables>(
             // Once for each connection: neither a SYN sent again counts, nor what follows the first FIN or RST.
             let closes = matches!(flow.signal, Signal::Close);
             if chooses && (opens || closes) && word.is_closing() == opens {
-                choice::count(id, opens, tables);
+                tables.count(id, opens);
             }
             return Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow: opens, unrecorded: false });
         }
@@ -215,7 +245,7 @@ fn track<'a, T: Tables>(
     // With affinity every flow is recorded that can be: the others follow the table, and errors about them as well.
     let by_table = if new_flow || affinity { slot.current() } else { slot.base() };
     let by_table = by_table.ok_or(Reason::NoBackend)?;
-    let wanted = if chooses && new_flow { choice::choose(hash, vip, by_table, tables) } else { by_table };
+    let wanted = if chooses && new_flow { tables.choose(hash, vip, by_table) } else { by_table };
     let ours = if opens {
         FlowWord::opened(tag, wanted, settings)
     } else {
@@ -228,7 +258,7 @@ fn track<'a, T: Tables>(
     } else if let Some((place, word)) = record {
         tables.exchange(place, word.0, ours.0)
     } else if wants_record && tables.spend(BudgetKind::Insert, settings) {
-        insert(buckets[0], ours, settings, tables) || insert(buckets[1], ours, settings, tables)
+        tables.record([first, second], ours, settings)
     } else {
         !wants_record
     };
@@ -240,27 +270,31 @@ fn track<'a, T: Tables>(
         slot.base().unwrap_or(by_table)
     };
     if chooses && (new_flow || matches!(flow.signal, Signal::Close)) {
-        choice::count(id, new_flow, tables);
+        tables.count(id, new_flow);
     }
     let backend = tables.backend(id).ok_or(Reason::NoTable)?;
     // A connection that would have taken the second candidate is where the table leads it, and needs no record there.
     Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow, unrecorded: needs_record && !recorded })
 }
 
-/// The place of the bucket that records a flow with this tag.
+/// The position in the bucket that records a flow with this tag.
 #[inline(always)]
-fn find<'a, T: Tables>(
-    bucket: &'a [T::Place; BUCKET_WORDS],
-    tag: u32,
-    tables: &T,
-) -> Option<(&'a T::Place, FlowWord)> {
-    for place in bucket {
+fn find<T: Tables>(bucket: &[T::Place; BUCKET_WORDS], tag: u32, tables: &T) -> Option<(usize, FlowWord)> {
+    for (position, place) in bucket.iter().enumerate() {
         let word = FlowWord(tables.read(place));
         if word.tag() == tag && word.backend().is_some() {
-            return Some((place, word));
+            return Some((position, word));
         }
     }
     None
+}
+
+/// Records a flow in the first of two buckets that has room; `false` when none has.
+#[inline(always)]
+pub fn record<T: Tables>(buckets: [u32; 2], ours: FlowWord, settings: &Settings, tables: &T) -> bool {
+    let in_bucket =
+        |bucket| tables.bucket(bucket).is_some_and(|bucket| insert(bucket, ours, settings, tables));
+    in_bucket(buckets[0]) || in_bucket(buckets[1])
 }
 
 /// Takes the first free or expired place; `false` when there is none.

@@ -227,8 +227,8 @@ impl Tables for HostTables {
         self.backends.get(backend.index() as usize)
     }
 
-    fn load(&self, backend: BackendId) -> Option<BackendLoad> {
-        loads::read(&self.loads, backend)
+    fn load(&self, backend: BackendId) -> BackendLoad {
+        loads::read(&self.loads, backend).unwrap_or_default()
     }
 
     fn add_in_flight(&self, backend: BackendId, more: i32) {

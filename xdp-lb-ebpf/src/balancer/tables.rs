@@ -8,10 +8,11 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::limits::{BUCKET_WORDS, MAX_TABLE_SIZE};
-use xdp_lb_common::maps::{Backend, DirectoryEntry, Settings};
+use xdp_lb_common::maps::{Backend, DirectoryEntry, FlowWord, Settings};
 use xdp_lb_common::slot::Slot;
 use xdp_lb_common::steer::{BudgetKind, Tables};
 
+use crate::functions::{choose_of_two, count_in_flight, record_flow};
 use crate::maps::{BACKENDS, BUDGETS, DIRECTORY, FLOWS, LOADS, SETTINGS, SLOTS};
 
 pub(crate) struct KernelTables;
@@ -48,10 +49,26 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn load(&self, backend: BackendId) -> Option<BackendLoad> {
-        let load = LOADS.get_ptr(backend.index())?;
+    fn load(&self, backend: BackendId) -> BackendLoad {
+        let Some(load) = LOADS.get_ptr(backend.index()) else { return BackendLoad::default() };
         // SAFETY: an entry of the map. The agent and other CPUs write its words meanwhile: each is whole.
-        Some(unsafe { load.read_volatile() })
+        unsafe { load.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn record(&self, buckets: [u32; 2], ours: FlowWord, _settings: &Settings) -> bool {
+        record_flow(buckets[0], buckets[1], ours.0) != 0
+    }
+
+    #[inline(always)]
+    fn choose(&self, hash: u64, vip: &DirectoryEntry, first: BackendId) -> BackendId {
+        let chosen = choose_of_two(hash, vip.vip as u32, vip.table_size, vip.margin, first.raw() as u32);
+        BackendId::new(chosen as u16).unwrap_or(first)
+    }
+
+    #[inline(always)]
+    fn count(&self, backend: BackendId, opens: bool) {
+        count_in_flight(backend.raw() as u32, opens as u32);
     }
 
     #[inline(always)]

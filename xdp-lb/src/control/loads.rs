@@ -128,10 +128,16 @@ mod tests {
 
     #[test]
     fn whoever_takes_over_an_id_is_published_anew() {
-        let (mut control, _) = Control::new(config(vec![p2c(&[100])]), None, 1, start());
+        // Room for one, so that its id is used again at once.
+        let room = |vips| {
+            let mut config = config(vips);
+            config.agent.max_backends = 1;
+            config
+        };
+        let (mut control, _) = Control::new(room(vec![p2c(&[100])]), None, 1, start());
         assert_eq!(counted(&mut control, 1), [(1, flow(1024))]);
-        control.handle(Event::Configured(Box::new(config(vec![]))), at(2));
-        control.handle(Event::Configured(Box::new(config(vec![p2c(&[100])]))), at(2));
+        control.handle(Event::Configured(Box::new(room(vec![]))), at(2));
+        control.handle(Event::Configured(Box::new(room(vec![p2c(&[100])]))), at(2));
         assert_eq!(counted(&mut control, 3), [(1, flow(1024))]);
     }
 

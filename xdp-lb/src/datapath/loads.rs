@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn estimates_fade_at_the_same_pace_whatever_their_size() {
         // 256 passes of a second leave 1/e.
-        assert_eq!(left(10_000, 256, 1), 3671);
+        assert!((3670..=3675).contains(&left(10_000, 256, 1)));
         assert!((360..=375).contains(&left(1000, 256, 1)));
         assert!((2..=5).contains(&left(10, 256, 1)));
         assert_eq!(left(1, 255, 1), 1);
