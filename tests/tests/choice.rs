@@ -44,7 +44,7 @@ fn a_server_that_holds_connections_gets_few_more() {
         for index in 0..3 {
             let name = scene::name(index);
             let found = candidates.iter().find(|candidate| candidate.backend == name);
-            anyhow::ensure!(found.is_some_and(|c| c.per_flow > 0), "{name}: {found:?}");
+            anyhow::ensure!(found.is_some_and(|c| c.per_flow == 1024), "{name}: {found:?}");
             anyhow::ensure!(index > 0 || found.is_some_and(|c| c.load > 200 * 1024), "{name}: {found:?}");
         }
         Ok(())

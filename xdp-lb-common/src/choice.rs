@@ -14,6 +14,7 @@
 
 use crate::flow::second_slot_of;
 use crate::ids::{BackendId, VipId};
+use crate::maps::Backend;
 use crate::slot::Slot;
 use crate::steer::Tables;
 
@@ -70,7 +71,7 @@ pub fn choose<T: Tables>(
     let position = second_slot_of(hash, table_size);
     let Some(second) = tables.slot(vip, position).and_then(Slot::current) else { return first };
     let (of_first, of_second) = (tables.load(first), tables.load(second));
-    let is_usable = tables.backend(second).is_some_and(|backend| backend.is_usable());
+    let is_usable = tables.backend(second).is_some_and(Backend::is_usable);
     if is_usable && of_second.beats(&of_first, margin) { second } else { first }
 }
 

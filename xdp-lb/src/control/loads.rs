@@ -68,7 +68,7 @@ mod tests {
     use super::super::fixtures::{at, backend, config, start, unchecked, vip};
     use super::super::{Counters, Event};
     use super::*;
-    use crate::config::{Ratio, Vip};
+    use crate::config::{Config, Ratio, Vip};
 
     #[test]
     fn loads_fall_with_weight_and_rise_with_utilization() {
@@ -100,13 +100,21 @@ mod tests {
         Vip { scheduler: Scheduler::P2c { margin }, ..vip(unchecked(), backends) }
     }
 
-    fn counted(control: &mut Control, second: u64) -> Vec<(u16, Load)> {
-        let commands = control.handle(Event::Counted(Counters::default()), at(second));
+    fn published(control: &mut Control, event: Event, second: u64) -> Vec<(u16, Load)> {
+        let commands = control.handle(event, at(second));
         let loads = commands.into_iter().filter_map(|command| match command {
             Command::WriteLoads(loads) => Some(loads),
             _ => None,
         });
         loads.flatten().map(|(id, load)| (id.raw(), load)).collect()
+    }
+
+    fn counted(control: &mut Control, second: u64) -> Vec<(u16, Load)> {
+        published(control, Event::Counted(Counters::default()), second)
+    }
+
+    fn configured(config: Config) -> Event {
+        Event::Configured(Box::new(config))
     }
 
     fn flow(per_flow: u32) -> Load {
@@ -118,12 +126,11 @@ mod tests {
         let (mut control, _) = Control::new(config(vec![p2c(&[100, 300])]), None, 1, start());
         assert_eq!(counted(&mut control, 1), [(1, flow(2048)), (2, flow(683))]);
         assert_eq!(counted(&mut control, 2), []);
-        let changed = Event::Configured(Box::new(config(vec![p2c(&[100, 100])])));
-        control.handle(changed, at(3));
-        assert_eq!(counted(&mut control, 3), [(1, flow(1024)), (2, flow(1024))]);
-        let drained = Event::Configured(Box::new(config(vec![p2c(&[100, 0])])));
-        control.handle(drained, at(4));
-        assert_eq!(counted(&mut control, 4), [(2, flow(u32::MAX))]);
+        let changed = configured(config(vec![p2c(&[100, 100])]));
+        assert_eq!(published(&mut control, changed, 3), [(1, flow(1024)), (2, flow(1024))]);
+        assert_eq!(counted(&mut control, 4), []);
+        let drained = configured(config(vec![p2c(&[100, 0])]));
+        assert_eq!(published(&mut control, drained, 4), [(2, flow(u32::MAX))]);
     }
 
     #[test]
@@ -136,9 +143,9 @@ mod tests {
         };
         let (mut control, _) = Control::new(room(vec![p2c(&[100])]), None, 1, start());
         assert_eq!(counted(&mut control, 1), [(1, flow(1024))]);
-        control.handle(Event::Configured(Box::new(room(vec![]))), at(2));
-        control.handle(Event::Configured(Box::new(room(vec![p2c(&[100])]))), at(2));
-        assert_eq!(counted(&mut control, 3), [(1, flow(1024))]);
+        assert_eq!(published(&mut control, configured(room(vec![])), 2), []);
+        let again = configured(room(vec![p2c(&[100])]));
+        assert_eq!(published(&mut control, again, 2), [(1, flow(1024))]);
     }
 
     #[test]
@@ -152,7 +159,7 @@ mod tests {
     fn slots_are_looked_up_for_what_was_recorded_when_the_choice_ends() {
         let other = Vip { scheduler: Scheduler::Maglev, ..p2c(&[100, 100]) };
         let (mut control, _) = Control::new(config(vec![p2c(&[100, 100])]), None, 1, start());
-        let commands = control.handle(Event::Configured(Box::new(config(vec![other]))), at(1));
+        let commands = control.handle(configured(config(vec![other])), at(1));
         let [Command::WriteSlots { changes, .. }, Command::WriteDirectory(_)] = &commands[..] else {
             unreachable!("{commands:?}")
         };

@@ -122,7 +122,10 @@ impl Control {
         let mut out = Vec::new();
         for event in events {
             match event {
-                Event::Configured(config) => self.configure(*config, now, &mut out),
+                Event::Configured(config) => {
+                    self.configure(*config, now, &mut out);
+                    self.publish_loads(&mut out);
+                }
                 Event::Probed { backend, outcome } => self.probed(backend, outcome, now, &mut out),
                 Event::Reported { .. } => {}
                 Event::NextHop { address, hop } => self.next_hop(address, hop, &mut out),
