@@ -74,5 +74,5 @@ fn a_server_that_holds_connections_gets_few_more() {
 /// What a client chooses between.
 fn choice(agent: &Agent<'_>, vip: SocketAddr, client: u8) -> anyhow::Result<ChoiceExplanation> {
     let explanation = agent.explain(vip, ([198, 51, 100, client], 40_000).into())?;
-    explanation.choice.ok_or_else(|| anyhow::anyhow!("no choice: {}", explanation.why))
+    explanation.choice.map(|choice| *choice).ok_or_else(|| anyhow::anyhow!("no choice: {}", explanation.why))
 }

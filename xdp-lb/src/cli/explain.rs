@@ -125,13 +125,13 @@ mod tests {
             load: 100 + u64::from(in_flight) * 10,
         };
         let choosing = Explanation {
-            choice: Some(ChoiceExplanation {
+            choice: Some(Box::new(ChoiceExplanation {
                 second_slot: 9,
                 first: Some(candidate("web-1", 30)),
                 second: Some(candidate("web-3", 2)),
                 margin: 250,
                 takes_second: true,
-            }),
+            })),
             ..stable.clone()
         };
         for (explanation, words) in [

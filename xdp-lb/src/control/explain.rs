@@ -65,7 +65,7 @@ impl Control {
             base: slot.base().map(|id| self.name(id)),
             tracked: slot.is_tracked(),
             recorded: recorded.map(|id| self.name(id)),
-            choice,
+            choice: choice.map(Box::new),
             why,
         })
     }

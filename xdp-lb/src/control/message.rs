@@ -451,7 +451,7 @@ pub struct Explanation {
     /// Backend of the recorded flow, where there is one.
     pub recorded: Option<String>,
     /// The choice between two, if the VIP's new connections make one.
-    pub choice: Option<ChoiceExplanation>,
+    pub choice: Option<Box<ChoiceExplanation>>,
     /// Why, in a sentence or two.
     pub why: String,
 }
