@@ -139,7 +139,7 @@ mod tests {
     use xdp_lb_common::ids::VipId;
     use xdp_lb_common::slot::Slot;
 
-    use super::services::{ACROSS, BACK, SIP4, WEB4, fill, table};
+    use super::services::{ACROSS, BACK, TWO_SIP4, WEB4, fill, table};
     use super::*;
     use crate::packet::{SYN, tcp};
 
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn ids_past_the_end_are_refused() {
         let mut world = world(1);
-        let error = world.apply(&table(VipId::new(SIP4.raw() + 2), Slot::EMPTY)).unwrap_err();
+        let error = world.apply(&table(VipId::new(TWO_SIP4.raw() + 1), Slot::EMPTY)).unwrap_err();
         assert!(error.to_string().contains("max_vips"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! Host and kernel do the same: random histories of frames and orders end alike in every byte, reason, counter and
-//! recorded flow. And what the balancer wraps, the backend's side unwraps.
+//! Host and kernel do the same: random histories of frames and orders end alike in every byte, reason, counter,
+//! recorded flow and count of connections in flight. And what the balancer wraps, the backend's side unwraps.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it stands")]
 
 #[path = "equivalence/frames.rs"]
@@ -99,6 +99,14 @@ fn compare(host: &mut HostTables, kernel: &mut KernelProgram, history: &[Step]) 
         let expected = host.handle(&frame);
         let got = kernel.handle(&frame);
         prop_assert_eq!(got, expected, "step {}, frame {:02x?}", number, frame);
+    }
+    for server in services::SERVERS {
+        prop_assert_eq!(
+            Datapath::load(kernel, server.id()),
+            Datapath::load(host, server.id()),
+            "{:?}",
+            server
+        );
     }
     #[expect(clippy::disallowed_methods, reason = "the time is handed through and decides nothing")]
     let now = Instant::now();

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use xdp_lb::control::Command;
 use xdp_lb_common::slot::Slot;
 use xdp_lb_tests::packet::{self, Packet};
 use xdp_lb_tests::require_root;
-use xdp_lb_tests::world::services::{self, ACROSS, BACK, SMALL, Server, WEB4};
+use xdp_lb_tests::world::services::{self, ACROSS, BACK, SMALL, Server, TWO4, WEB4};
 use xdp_lb_tests::world::{HostTables, KernelProgram, World, agent};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
 /// Two buckets of eight places; a flow that talks is remembered for an hour.
@@ -127,4 +129,53 @@ fn a_port_used_again_at_once_is_a_connection_of_its_own() {
         table.slots(BACK, SMALL);
         assert_eq!(table.send(1, ACK).id(), ACROSS.id());
     });
+}
+
+/// Connections in flight to `BACK` and `ACROSS` after each of the segments.
+fn in_flight<W: World>(mut world: W, slots: impl Fn(u32) -> Slot, segments: &[(u16, u8)]) -> Vec<[i32; 2]> {
+    services::apply(&mut world, &services::fill());
+    let changes = (0..services::TABLE_SIZE).map(|position| (position, slots(position))).collect();
+    services::apply(&mut world, &[Command::WriteSlots { vip: TWO4, changes }]);
+    let mut counts = |&(client, flags): &(u16, u8)| {
+        let segment = packet::tcp(&format!("198.51.100.7:{}", 20_000 + client), "203.0.113.30:80");
+        world.handle(&segment.flags(flags).frame());
+        [BACK, ACROSS].map(|server| world.load(server.id()).unwrap().in_flight)
+    };
+    segments.iter().map(&mut counts).collect()
+}
+
+#[test]
+fn recorded_connections_are_in_flight_once_and_others_as_often_as_they_say() {
+    let mut agent = agent(&format!("{}\nflow_idle = \"1h\"", services::AGENT));
+    agent.flow_entries = 16;
+    let moved = |_| Slot::tracked(BACK.id(), ACROSS.id());
+    let recorded = [
+        (1, SYN, [0, 1]),
+        (1, SYN, [0, 1]), // sent again
+        (1, ACK, [0, 1]),
+        (2, SYN, [0, 2]),
+        (1, FIN | ACK, [0, 1]),
+        (1, FIN | ACK, [0, 1]), // sent again
+        (1, RST, [0, 1]),
+        (3, ACK, [0, 1]), // older than the move
+        (3, RST, [0, 1]), // nothing to take off
+        (1, SYN, [0, 2]), // the same ports used again
+    ];
+    let stable = |_| Slot::stable(BACK.id());
+    let unrecorded = [
+        (1, SYN, [1, 0]),
+        (1, SYN, [2, 0]), // sent again: nobody can tell
+        (1, ACK, [2, 0]),
+        (1, FIN | ACK, [1, 0]),
+        (1, RST, [0, 0]),
+        (1, RST, [0, 0]),
+        (2, SYN, [1, 0]),
+    ];
+    for (slots, table) in [(&moved as &dyn Fn(u32) -> Slot, &recorded[..]), (&stable, &unrecorded)] {
+        let segments: Vec<_> = table.iter().map(|&(client, flags, _)| (client, flags)).collect();
+        let expected: Vec<_> = table.iter().map(|&(.., counts)| counts).collect();
+        assert_eq!(in_flight(HostTables::new(&agent, 7), slots, &segments), expected);
+        require_root!();
+        assert_eq!(in_flight(KernelProgram::load(&agent), slots, &segments), expected);
+    }
 }

@@ -3,6 +3,8 @@
 
 #[path = "packets/answer_rows.rs"]
 mod answer_rows;
+#[path = "packets/choice_rows.rs"]
+mod choice_rows;
 #[path = "packets/decap_rows.rs"]
 mod decap_rows;
 #[path = "packets/forward_rows.rs"]
@@ -64,6 +66,7 @@ fn balancer_rows() -> Vec<Row> {
         transport_rows::rows(),
         forward_rows::rows(),
         tracked_rows::rows(),
+        choice_rows::rows(),
         answer_rows::rows(),
     ]
     .concat()

@@ -70,6 +70,13 @@ pub const fn slot_of(hash: u64, table_size: u32) -> u32 {
     (((hash >> 32) * table_size as u64) >> 32) as u32
 }
 
+/// The slot of a new connection's second candidate: all bits of the hash stirred once more, so that it tells nothing of
+/// the first slot, and the same on every balancer.
+#[inline(always)]
+pub const fn second_slot_of(hash: u64, table_size: u32) -> u32 {
+    slot_of(mix(0x5851_f42d_4c95_7f2d, hash), table_size)
+}
+
 /// The two buckets of the flow table that may record a flow hash: neighbours, of which the first is filled first. The
 /// seed is this machine's own, so that nobody outside knows which flows share a bucket. (Flows of the same hash share
 /// it everywhere: where clients are hostile, `hash_seed` has to be secret as well.)
@@ -167,6 +174,26 @@ mod tests {
                 let mean = flips(&base, &changed);
                 assert!((11.0..=21.0).contains(&mean), "half {half} bit {bit}: {mean} of 32 flip");
             }
+        }
+    }
+
+    #[test]
+    fn the_second_slot_is_even_and_tells_nothing_of_the_first_nor_of_the_bucket() {
+        let settings = Settings { flow_seed: 0x1234_5678_9abc_def1, flow_mask: 1023, ..Settings::default() };
+        let mut slots = vec![0; 1021];
+        let mut pairs = vec![0; 31 * 31];
+        let mut with_bucket = vec![0; 31 * 32];
+        for client in 0..256u32 {
+            for port in 0..512u16 {
+                let hash = flow(0x0a00_0000 + client, 32_768 + port).hash(7);
+                let second = second_slot_of(hash, 31);
+                slots[second_slot_of(hash, 1021) as usize] += 1;
+                pairs[(slot_of(hash, 31) * 31 + second) as usize] += 1;
+                with_bucket[(second * 32 + buckets_of(hash, &settings)[0] % 32) as usize] += 1;
+            }
+        }
+        for counts in [&slots, &pairs, &with_bucket] {
+            assert!(deviation(counts).abs() < 5.0, "{}", deviation(counts));
         }
     }
 

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod budget;
 pub mod check;
 pub mod checksum;
+pub mod choice;
 pub mod decap;
 pub mod flow;
 pub mod ids;

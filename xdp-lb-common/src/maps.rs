@@ -4,7 +4,7 @@ use crate::ids::{BackendId, VipId};
 use crate::limits::{BUCKET_WORDS, MAX_TABLE_SIZE};
 
 /// Version of the layouts in this file. A pinned map of another version is not adopted.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// An address in network byte order; IPv4 as v4-mapped IPv6 (RFC 4291 section 2.5.5.2). Two words as they lie in
 /// memory, so that comparing takes two instructions.
@@ -95,20 +95,22 @@ pub struct DirectoryEntry {
     pub address: Address,
     /// Port and protocol, or [`Service::ADDRESS`].
     pub service: Service,
-    /// [`VIP_AFFINITY`].
+    /// [`VIP_AFFINITY`], [`VIP_P2C`].
     pub flags: u16,
     /// Which table and counters.
     pub vip: u16,
     /// Slots of the VIP's table in use, at most [`MAX_TABLE_SIZE`].
     pub table_size: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// With [`VIP_P2C`], by how many thousandths the second candidate's load must be lower.
+    pub margin: u32,
 }
 
 const _: () = assert!(size_of::<DirectoryEntry>() == 32 && align_of::<DirectoryEntry>() == 8);
 
 /// Every flow of the VIP is recorded (UDP with `affinity = "flow"`).
 pub const VIP_AFFINITY: u16 = 1;
+/// A new connection chooses between two candidates, see [`crate::choice`].
+pub const VIP_P2C: u16 = 1 << 1;
 
 impl DirectoryEntry {
     /// The VIP's id.
@@ -182,7 +184,7 @@ pub struct Settings {
     pub closing_seconds: u32,
     /// [`LAYOUT_VERSION`] of the maps beside this one.
     pub layout: u32,
-    /// Zero.
+    /// Zero, which the verifier does not know.
     pub reserved: u32,
 }
 
@@ -397,6 +399,8 @@ pub mod names {
     pub const SLOTS: &str = "SLOTS";
     /// `Array<Backend>`, mapped, by backend id.
     pub const BACKENDS: &str = "BACKENDS";
+    /// `Array<BackendLoad>`, mapped, by backend id.
+    pub const LOADS: &str = "LOADS";
     /// `Array<Bucket>`, mapped.
     pub const FLOWS: &str = "FLOWS";
     /// `PerCpuArray<Traffic>` by backend id.

@@ -1,6 +1,7 @@
 //! Map values that aya may copy between kernel and agent.
 
 use crate::bench::BenchSettings;
+use crate::choice::BackendLoad;
 use crate::decap::DecapSettings;
 use crate::maps::{Backend, Bucket, Budget, DirectoryEntry, Settings, Traffic};
 
@@ -12,6 +13,8 @@ unsafe impl aya::Pod for DirectoryEntry {}
 unsafe impl aya::Pod for Backend {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Bucket {}
+// SAFETY: as above.
+unsafe impl aya::Pod for BackendLoad {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Traffic {}
 // SAFETY: as above.

@@ -7,16 +7,19 @@
 //!   other belongs to a connection older than the move and goes to `base`; where the two differ, it is recorded so.
 //! - When it cannot be recorded (no room, or over the limit), it goes to `base`: the next packet, unrecorded as
 //!   well, then goes the same way.
+//! - Where the VIP chooses between two ([`crate::choice`]), every packet follows its record, whatever the slot. A new
+//!   connection that takes the second candidate is recorded, or else does not take it.
 //! - A record that names a backend which is down does not count, nor does one of a closed connection for a packet
 //!   that opens one: both are overwritten.
 //!
 //! Together: a connection whose backend is not down keeps it, whatever happens to the table.
 
+use crate::choice::{self, BackendLoad};
 use crate::flow::{Flow, Signal, buckets_of, slot_of, tag_of};
 use crate::ids::{BackendId, VipId};
 use crate::limits::BUCKET_WORDS;
 use crate::maps::{
-    Address, Backend, DirectoryEntry, DirectoryWord, FlowWord, Service, Settings, VIP_AFFINITY,
+    Address, Backend, DirectoryEntry, DirectoryWord, FlowWord, Service, Settings, VIP_AFFINITY, VIP_P2C,
 };
 use crate::reason::Reason;
 use crate::slot::Slot;
@@ -39,6 +42,39 @@ pub trait Tables {
 
     /// A backend's entry.
     fn backend(&self, backend: BackendId) -> Option<&Backend>;
+
+    /// Records a flow in one of two buckets, if there is room: [`record`], by way of a function of the implementor's.
+    #[inline(always)]
+    fn record(&self, buckets: [u32; 2], ours: FlowWord, settings: &Settings) -> bool
+    where
+        Self: Sized,
+    {
+        record(buckets, ours, settings, self)
+    }
+
+    /// What a backend is worth to the choice of two; all zero past the end.
+    fn load(&self, backend: BackendId) -> BackendLoad;
+
+    /// Which candidate a new connection takes: [`choice::choose`], by way of a function of the implementor's.
+    #[inline(always)]
+    fn choose(&self, hash: u64, vip: &DirectoryEntry, first: BackendId) -> BackendId
+    where
+        Self: Sized,
+    {
+        choice::choose(hash, vip.vip_id(), vip.table_size, vip.margin, first, self)
+    }
+
+    /// A connection was opened to a backend, or closed: [`choice::count`], in the same way.
+    #[inline(always)]
+    fn count(&self, backend: BackendId, opens: bool)
+    where
+        Self: Sized,
+    {
+        choice::count(backend, opens, self);
+    }
+
+    /// Adds to a backend's connections in flight.
+    fn add_in_flight(&self, backend: BackendId, more: i32);
 
     /// A bucket of the flow table.
     fn bucket(&self, bucket: u32) -> Option<&[Self::Place; BUCKET_WORDS]>;
@@ -97,9 +133,9 @@ pub fn steer<'a, T: Tables>(flow: &Flow, tables: &'a T) -> Result<Steered<'a>, R
     let vip = find_vip(flow, settings, tables).ok_or(Reason::NotVip)?;
     let hash = flow.hash(settings.hash_seed);
     let slot = tables.slot(vip.vip_id(), slot_of(hash, vip.table_size)).ok_or(Reason::NoTable)?;
-    let affinity = vip.flags & VIP_AFFINITY != 0;
-    let mut steered = if affinity || slot.is_tracked() && flow.protocol == ip_protocol::TCP {
-        track(flow, hash, slot, affinity, settings, tables)?
+    let tracked = vip.flags & (VIP_AFFINITY | VIP_P2C) != 0;
+    let mut steered = if tracked || slot.is_tracked() && flow.protocol == ip_protocol::TCP {
+        track(flow, hash, slot, vip, settings, tables)?
     } else {
         let id = slot.current().ok_or(Reason::NoBackend)?;
         let backend = tables.backend(id).ok_or(Reason::NoTable)?;
@@ -170,20 +206,25 @@ fn track<'a, T: Tables>(
     flow: &Flow,
     hash: u64,
     slot: Slot,
-    affinity: bool,
+    vip: &DirectoryEntry,
     settings: &Settings,
     tables: &'a T,
 ) -> Result<Steered<'a>, Reason> {
+    let affinity = vip.flags & VIP_AFFINITY != 0;
+    let chooses = vip.flags & VIP_P2C != 0;
     let [first, second] = buckets_of(hash, settings);
     let buckets =
         [tables.bucket(first).ok_or(Reason::NoTable)?, tables.bucket(second).ok_or(Reason::NoTable)?];
     let tag = tag_of(hash);
     let epoch = settings.epoch as u16;
     let opens = matches!(flow.signal, Signal::Open);
-    let record = match find(buckets[0], tag, tables) {
-        None => find(buckets[1], tag, tables),
-        found => found,
+    let found = match find(buckets[0], tag, tables) {
+        None => find(buckets[1], tag, tables).map(|(position, word)| (buckets[1], position, word)),
+        Some((position, word)) => Some((buckets[0], position, word)),
     };
+    // Where exactly it was found is made unknown, or the verifier goes through all that follows once for each place.
+    let unknown = |position: usize| (position + settings.reserved as usize) % BUCKET_WORDS;
+    let record = found.map(|(bucket, position, word)| (&bucket[unknown(position)], word));
     if let Some((place, word)) = record
         && let Some(id) = word.backend()
         && !(opens && word.is_closing() && word.age(epoch) >= CLOSED_FOR)
@@ -191,48 +232,69 @@ fn track<'a, T: Tables>(
         let backend = tables.backend(id).ok_or(Reason::NoTable)?;
         if backend.is_usable() {
             refresh(place, word, id, settings, flow.signal, tables);
+            // Once for each connection: neither a SYN sent again counts, nor what follows the first FIN or RST.
+            let closes = matches!(flow.signal, Signal::Close);
+            if chooses && (opens || closes) && word.is_closing() == opens {
+                tables.count(id, opens);
+            }
             return Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow: opens, unrecorded: false });
         }
     }
 
     let new_flow = opens || affinity && matches!(flow.signal, Signal::Continue);
     // With affinity every flow is recorded that can be: the others follow the table, and errors about them as well.
-    let wanted = if new_flow || affinity { slot.current() } else { slot.base() };
-    let wanted = wanted.ok_or(Reason::NoBackend)?;
+    let by_table = if new_flow || affinity { slot.current() } else { slot.base() };
+    let by_table = by_table.ok_or(Reason::NoBackend)?;
+    let wanted = if chooses && new_flow { tables.choose(hash, vip, by_table) } else { by_table };
     let ours = if opens {
         FlowWord::opened(tag, wanted, settings)
     } else {
         FlowWord::new(tag, wanted, epoch, matches!(flow.signal, Signal::Close))
     };
-    let wants_record = affinity || slot.is_moved() || record.is_some();
+    let needs_record = affinity || slot.is_moved() || record.is_some();
+    let wants_record = needs_record || wanted.raw() != by_table.raw();
     let recorded = if matches!(flow.signal, Signal::About) {
         true
     } else if let Some((place, word)) = record {
         tables.exchange(place, word.0, ours.0)
     } else if wants_record && tables.spend(BudgetKind::Insert, settings) {
-        insert(buckets[0], ours, settings, tables) || insert(buckets[1], ours, settings, tables)
+        tables.record([first, second], ours, settings)
     } else {
         !wants_record
     };
-    let id = if recorded || affinity { wanted } else { slot.base().unwrap_or(wanted) };
+    let id = if recorded {
+        wanted
+    } else if affinity {
+        by_table
+    } else {
+        slot.base().unwrap_or(by_table)
+    };
+    if chooses && (new_flow || matches!(flow.signal, Signal::Close)) {
+        tables.count(id, new_flow);
+    }
     let backend = tables.backend(id).ok_or(Reason::NoTable)?;
-    Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow, unrecorded: !recorded })
+    // A connection that would have taken the second candidate is where the table leads it, and needs no record there.
+    Ok(Steered { vip: VipId::new(0), id, backend, hash, new_flow, unrecorded: needs_record && !recorded })
 }
 
-/// The place of the bucket that records a flow with this tag.
+/// The position in the bucket that records a flow with this tag.
 #[inline(always)]
-fn find<'a, T: Tables>(
-    bucket: &'a [T::Place; BUCKET_WORDS],
-    tag: u32,
-    tables: &T,
-) -> Option<(&'a T::Place, FlowWord)> {
-    for place in bucket {
+fn find<T: Tables>(bucket: &[T::Place; BUCKET_WORDS], tag: u32, tables: &T) -> Option<(usize, FlowWord)> {
+    for (position, place) in bucket.iter().enumerate() {
         let word = FlowWord(tables.read(place));
         if word.tag() == tag && word.backend().is_some() {
-            return Some((place, word));
+            return Some((position, word));
         }
     }
     None
+}
+
+/// Records a flow in the first of two buckets that has room; `false` when none has.
+#[inline(always)]
+pub fn record<T: Tables>(buckets: [u32; 2], ours: FlowWord, settings: &Settings, tables: &T) -> bool {
+    let in_bucket =
+        |bucket| tables.bucket(bucket).is_some_and(|bucket| insert(bucket, ours, settings, tables));
+    in_bucket(buckets[0]) || in_bucket(buckets[1])
 }
 
 /// Takes the first free or expired place; `false` when there is none.

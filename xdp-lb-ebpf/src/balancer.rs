@@ -7,6 +7,8 @@
 
 #[path = "balancer/count.rs"]
 mod count;
+#[path = "balancer/functions.rs"]
+mod functions;
 #[path = "balancer/maps.rs"]
 mod maps;
 #[path = "balancer/send.rs"]

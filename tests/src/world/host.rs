@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,9 @@ use xdp_lb::control::{Command, Counters, InterfaceStatus, NextHop, Sweep, VipRec
 use xdp_lb::datapath::directory::{Directory, log2_positions};
 use xdp_lb::datapath::encode::{self, TunnelSources};
 use xdp_lb::datapath::flows::{self, FlowTable, Sweeper};
+use xdp_lb::datapath::loads::{self, Ageing, LoadTable};
 use xdp_lb::datapath::{Datapath, KernelError};
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::flow::{Flow, Signal};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::limits::{BUCKET_WORDS, MAX_TABLE_SIZE};
@@ -36,6 +38,7 @@ pub struct HostTables {
     /// By VIP id; a table is as long as the furthest slot written.
     slots: Vec<Vec<Slot>>,
     backends: Vec<Backend>,
+    loads: Loads,
     flows: Flows,
     budgets: Mutex<[Budget; 2]>,
     kernel_clock: u64,
@@ -43,6 +46,7 @@ pub struct HostTables {
     vips: BTreeMap<VipId, VipRecord>,
     owners: BTreeMap<BackendId, VipId>,
     sweeper: Sweeper,
+    ageing: Ageing,
     pub(super) routes: HashMap<Address, NextHop>,
     /// Packets by reason.
     pub(super) reasons: Vec<u64>,
@@ -62,6 +66,20 @@ impl FlowTable for Flows {
 
     fn word(&self, bucket: u32, place: usize) -> Option<&AtomicU64> {
         self.0.get(bucket as usize)?.get(place)
+    }
+}
+
+/// Published load and connections in flight, by backend id.
+#[derive(Debug)]
+struct Loads(Vec<(AtomicU64, AtomicU32)>);
+
+impl LoadTable for Loads {
+    fn published(&self, backend: BackendId) -> Option<&AtomicU64> {
+        self.0.get(backend.index() as usize).map(|(published, _)| published)
+    }
+
+    fn in_flight(&self, backend: BackendId) -> Option<&AtomicU32> {
+        self.0.get(backend.index() as usize).map(|(_, in_flight)| in_flight)
     }
 }
 
@@ -91,6 +109,7 @@ impl HostTables {
             log2_positions,
             slots: vec![Vec::new(); agent.max_vips as usize],
             backends: vec![Backend::default(); agent.max_backends as usize + 1],
+            loads: Loads((0..=agent.max_backends).map(|_| Default::default()).collect()),
             flows: Flows((0..buckets).map(|_| Default::default()).collect()),
             budgets: Mutex::default(),
             kernel_clock: 0,
@@ -98,6 +117,7 @@ impl HostTables {
             vips: BTreeMap::new(),
             owners: BTreeMap::new(),
             sweeper: Sweeper::default(),
+            ageing: Ageing::default(),
             routes: HashMap::new(),
             reasons: vec![0; Reason::COUNT],
             passed: vec![Traffic::default(); agent.max_backends as usize + 1],
@@ -110,9 +130,10 @@ impl HostTables {
         self.kernel_clock += u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
     }
 
-    /// The agent is gone, and its sweep under way with it; the maps are not.
+    /// The agent is gone, and what it remembered of its sweep and of ageing with it; the maps are not.
     pub fn lose_agent(&mut self) {
         self.sweeper = Sweeper::default();
+        self.ageing = Ageing::default();
     }
 
     /// What the kernel's routing table knows of the way to `address`: asked for backends without a next hop.
@@ -175,6 +196,8 @@ impl HostTables {
 
     fn clear_backend(&mut self, backend: BackendId) -> Result<(), KernelError> {
         self.write_backend(backend, Backend::default())?;
+        loads::clear(&self.loads, backend);
+        self.ageing.forget(backend);
         let passed = std::mem::take(&mut self.passed[backend.index() as usize]);
         if let Some(vip) = self.owners.remove(&backend) {
             let gone = self.gone.entry(vip).or_default();
@@ -202,6 +225,16 @@ impl Tables for HostTables {
 
     fn backend(&self, backend: BackendId) -> Option<&Backend> {
         self.backends.get(backend.index() as usize)
+    }
+
+    fn load(&self, backend: BackendId) -> BackendLoad {
+        loads::read(&self.loads, backend).unwrap_or_default()
+    }
+
+    fn add_in_flight(&self, backend: BackendId, more: i32) {
+        if let Some(place) = self.loads.in_flight(backend) {
+            place.fetch_add(more as u32, Ordering::Relaxed);
+        }
     }
 
     fn bucket(&self, bucket: u32) -> Option<&[AtomicU64; BUCKET_WORDS]> {
@@ -239,12 +272,15 @@ impl Datapath for HostTables {
                 Ok(())
             }
             Command::WriteSlots { vip, changes } => self.write_slots(*vip, changes),
+            Command::WriteLoads(loads) => loads::publish(&self.loads, loads),
             _ => Ok(()),
         }
     }
 
     fn advance_epoch(&mut self, elapsed: Duration) {
-        self.settings.epoch = self.settings.epoch.wrapping_add(elapsed.as_secs() as u32);
+        let seconds = elapsed.as_secs() as u32;
+        self.settings.epoch = self.settings.epoch.wrapping_add(seconds);
+        self.ageing.pass(&self.loads, self.owners.keys().copied(), seconds);
     }
 
     fn sweep(&mut self, parts: u32, now: Instant) -> Option<Sweep> {
@@ -280,6 +316,10 @@ impl Datapath for HostTables {
 
     fn recorded(&self, flow_hash: u64) -> Option<BackendId> {
         flows::recorded(&self.flows, &self.settings, flow_hash)
+    }
+
+    fn load(&self, backend: BackendId) -> Option<BackendLoad> {
+        loads::read(&self.loads, backend)
     }
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {

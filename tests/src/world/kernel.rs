@@ -8,6 +8,7 @@ use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use xdp_lb::config::Agent;
 use xdp_lb::control::{Command, Counters, InterfaceStatus, Sweep};
 use xdp_lb::datapath::{Datapath, Kernel, KernelError};
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::ids::BackendId;
 use xdp_lb_common::maps::{Settings, Traffic};
 use xdp_lb_common::reason::Reason;
@@ -97,6 +98,10 @@ impl Datapath for KernelProgram {
 
     fn recorded(&self, flow_hash: u64) -> Option<BackendId> {
         self.kernel.recorded(flow_hash)
+    }
+
+    fn load(&self, backend: BackendId) -> Option<BackendLoad> {
+        self.kernel.load(backend)
     }
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use xdp_lb::config::{Affinity, Forward, Protocol, Scheduler};
-use xdp_lb::control::{BackendRecord, Command, NextHop, VipRecord};
+use xdp_lb::config::{Affinity, Forward, Protocol, Ratio, Scheduler};
+use xdp_lb::control::{BackendRecord, Command, Load, NextHop, VipRecord};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::slot::Slot;
 
@@ -30,7 +30,17 @@ pub const SIP4: VipId = VipId::new(6);
 /// 2001:db8::20, UDP, any port, each flow recorded.
 pub const ANY6: VipId = VipId::new(7);
 
-const VIPS: [(VipId, &str, u16, Protocol, Affinity); 8] = [
+/// 203.0.113.30, TCP port 80, choosing between two.
+pub const TWO4: VipId = VipId::new(8);
+/// 2001:db8::30, TCP port 80, choosing between two.
+pub const TWO6: VipId = VipId::new(9);
+/// 203.0.113.30, UDP port 5060, each flow recorded, choosing between two.
+pub const TWO_SIP4: VipId = VipId::new(10);
+
+/// By how much the second of two must be better.
+pub const MARGIN: Ratio = Ratio::thousandths(250);
+
+const VIPS: [(VipId, &str, u16, Protocol, Affinity); 11] = [
     (WEB4, "203.0.113.10", 80, Protocol::Tcp, Affinity::None),
     (WEB6, "2001:db8::10", 80, Protocol::Tcp, Affinity::None),
     (DNS4, "203.0.113.10", 53, Protocol::Udp, Affinity::None),
@@ -39,6 +49,9 @@ const VIPS: [(VipId, &str, u16, Protocol, Affinity); 8] = [
     (EXACT4, "203.0.113.20", 443, Protocol::Tcp, Affinity::None),
     (SIP4, "203.0.113.10", 5060, Protocol::Udp, Affinity::Flow),
     (ANY6, "2001:db8::20", 0, Protocol::Udp, Affinity::Flow),
+    (TWO4, "203.0.113.30", 80, Protocol::Tcp, Affinity::None),
+    (TWO6, "2001:db8::30", 80, Protocol::Tcp, Affinity::None),
+    (TWO_SIP4, "203.0.113.30", 5060, Protocol::Udp, Affinity::Flow),
 ];
 
 /// A backend and what a test expects of packets to it.
@@ -88,7 +101,7 @@ pub const NOWHERE: Server = server(17, "10.0.0.17", Forward::L2, None);
 pub const SERVERS: [Server; 10] = [BACK, ACROSS, TUNNEL4, TUNNEL6, SMALL, SMALL4, SMALL6, LOST, LOST4, LOST6];
 
 /// Settings that go with the numbers above.
-pub const AGENT: &str = "max_vips = 8\nmax_backends = 16\ntable_size = 251";
+pub const AGENT: &str = "max_vips = 11\nmax_backends = 16\ntable_size = 251";
 
 impl Server {
     /// Its id.
@@ -139,7 +152,11 @@ pub fn fill() -> Vec<Command> {
         protocol,
         table_size: TABLE_SIZE,
         affinity,
-        scheduler: Scheduler::Maglev,
+        scheduler: if [TWO4, TWO6, TWO_SIP4].contains(&vip) {
+            Scheduler::P2c { margin: MARGIN }
+        } else {
+            Scheduler::Maglev
+        },
     });
     let mut commands = vec![Command::WriteDirectory(vips.to_vec())];
     commands.extend(reset());
@@ -148,15 +165,24 @@ pub fn fill() -> Vec<Command> {
 
 /// What leads a filled world back to its beginning, but for the clock.
 pub fn reset() -> Vec<Command> {
-    let backends = SERVERS
-        .iter()
-        .flat_map(|server| [Command::WriteBackend(server.record(false)), Command::PurgeFlows(server.id())]);
+    let backends = SERVERS.iter().flat_map(|server| {
+        let id = server.id();
+        // Clears its load as well.
+        [Command::ClearBackend(id), Command::WriteBackend(server.record(false)), Command::PurgeFlows(id)]
+    });
     backends.chain(VIPS.map(|(vip, ..)| table(vip, Slot::stable(BACK.id())))).collect()
 }
 
 /// Makes `slot` of every slot of a VIP's table.
 pub fn table(vip: VipId, slot: Slot) -> Command {
     Command::WriteSlots { vip, changes: (0..TABLE_SIZE).map(|position| (position, slot)).collect() }
+}
+
+/// Publishes that a connection in flight counts as much on each of `servers`.
+pub fn loads(servers: &[Server]) -> Command {
+    Command::WriteLoads(
+        servers.iter().map(|server| (server.id(), Load { standing: 0, per_flow: 10 })).collect(),
+    )
 }
 
 /// Applies `commands` to a world.

@@ -52,6 +52,9 @@ pub(crate) fn flow() -> BoxedStrategy<Packet> {
         ("2001:db8::10", 53, false),
         ("203.0.113.10", 5060, false),
         ("2001:db8::20", 7, false),
+        ("203.0.113.30", 80, true),
+        ("2001:db8::30", 80, true),
+        ("203.0.113.30", 5060, false),
     ]);
     (service, 1000..1016_u16, flags, payload(), 0..6_u8)
         .prop_map(|((address, port, is_tcp), client, flags, payload, extra)| {

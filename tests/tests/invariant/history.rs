@@ -61,6 +61,8 @@ pub(crate) enum Edit {
     Vip(usize, bool),
     DrainTime(usize, u64),
     Checks(usize, bool),
+    /// New connections choose between two, or follow the table.
+    P2c(usize, bool),
 }
 
 /// How a connection ends.
@@ -143,6 +145,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => (vip(), prop::sample::select(vec![SHORT_DRAIN, LONG_DRAIN]))
             .prop_map(|(v, seconds)| Edit::DrainTime(v, seconds)),
         1 => (vip(), prop::bool::weighted(0.7)).prop_map(|(v, on)| Edit::Checks(v, on)),
+        3 => (vip(), prop::bool::weighted(0.7)).prop_map(|(v, on)| Edit::P2c(v, on)),
     ]
 }
 
@@ -188,6 +191,7 @@ impl fmt::Display for Edit {
             Self::Vip(vip, on) => write!(f, "vip {} {}", name(*vip), on_off(*on)),
             Self::DrainTime(vip, seconds) => write!(f, "drain-time {} {seconds}", name(*vip)),
             Self::Checks(vip, on) => write!(f, "checks {} {}", name(*vip), on_off(*on)),
+            Self::P2c(vip, on) => write!(f, "p2c {} {}", name(*vip), on_off(*on)),
         }
     }
 }

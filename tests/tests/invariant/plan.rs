@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use xdp_lb::config::{Config, HealthKind, Percent, Ratio, UtilizationKind, Weight};
+use xdp_lb::config::{Config, HealthKind, Percent, Ratio, Scheduler, UtilizationKind, Weight};
 
 use crate::history::Edit;
 
@@ -54,6 +54,7 @@ pub(crate) struct VipPlan {
     pub(crate) present: bool,
     pub(crate) drain: u64,
     pub(crate) checked: bool,
+    pub(crate) p2c: bool,
     /// By server number.
     pub(crate) servers: BTreeMap<u8, ServerPlan>,
 }
@@ -77,7 +78,10 @@ impl Plan {
     /// Every VIP with servers 1 to 3.
     pub(crate) fn new() -> Self {
         let servers = (1..=3).map(|number| (number, ServerPlan::NEW)).collect();
-        Self(vec![VipPlan { present: true, drain: SHORT_DRAIN, checked: true, servers }; VIPS.len()])
+        Self(vec![
+            VipPlan { present: true, drain: SHORT_DRAIN, checked: true, p2c: false, servers };
+            VIPS.len()
+        ])
     }
 
     /// The operator edits the file.
@@ -98,6 +102,7 @@ impl Plan {
             Edit::Vip(vip, present) => self.0[vip].present = present,
             Edit::DrainTime(vip, seconds) => self.0[vip].drain = seconds,
             Edit::Checks(vip, checked) => self.0[vip].checked = checked,
+            Edit::P2c(vip, p2c) => self.0[vip].p2c = p2c,
         }
     }
 
@@ -113,6 +118,9 @@ impl Plan {
         for (vip, plan) in config.vips.iter_mut().zip(&self.0) {
             vip.drain = Duration::from_secs(plan.drain);
             live(vip);
+            if plan.p2c {
+                vip.scheduler = Scheduler::P2c { margin: Ratio::thousandths(250) };
+            }
             if !plan.checked {
                 vip.health.kind = HealthKind::None;
             }

@@ -80,6 +80,7 @@ fn edit(words: &[&str]) -> Option<Edit> {
         ["vip", vip, on] => Edit::Vip(self::vip(vip)?, on_off(on)?),
         ["drain-time", vip, seconds] => Edit::DrainTime(self::vip(vip)?, seconds.parse().ok()?),
         ["checks", vip, on] => Edit::Checks(self::vip(vip)?, on_off(on)?),
+        ["p2c", vip, on] => Edit::P2c(self::vip(vip)?, on_off(on)?),
         _ => return None,
     })
 }

@@ -58,6 +58,11 @@ impl Row {
         self.slots(vip, Slot::tracked(base.id(), current.id()))
     }
 
+    /// Lets the agent order something.
+    pub(crate) fn order(self, command: Command) -> Self {
+        self.step(Step::Order(command))
+    }
+
     pub(crate) fn slots(self, vip: VipId, slot: Slot) -> Self {
         self.step(Step::Order(services::table(vip, slot)))
     }

@@ -3,6 +3,7 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::maps::{Backend, Bucket, Budget, DirectoryEntry, Settings, SlotTable, Traffic};
 use xdp_lb_common::reason::Reason;
 
@@ -17,6 +18,9 @@ pub(crate) static SLOTS: Array<SlotTable> = Array::with_max_entries(1, BPF_F_MMA
 
 #[map]
 pub(crate) static BACKENDS: Array<Backend> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+pub(crate) static LOADS: Array<BackendLoad> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
 pub(crate) static FLOWS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);

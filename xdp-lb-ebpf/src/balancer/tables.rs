@@ -2,16 +2,18 @@
 
 use core::cell::UnsafeCell;
 use core::hint::black_box;
-use core::intrinsics::{AtomicOrdering, atomic_cxchg};
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::limits::{BUCKET_WORDS, MAX_TABLE_SIZE};
-use xdp_lb_common::maps::{Backend, DirectoryEntry, Settings};
+use xdp_lb_common::maps::{Backend, DirectoryEntry, FlowWord, Settings};
 use xdp_lb_common::slot::Slot;
 use xdp_lb_common::steer::{BudgetKind, Tables};
 
-use crate::maps::{BACKENDS, BUDGETS, DIRECTORY, FLOWS, SETTINGS, SLOTS};
+use crate::functions::{choose_of_two, count_in_flight, record_flow};
+use crate::maps::{BACKENDS, BUDGETS, DIRECTORY, FLOWS, LOADS, SETTINGS, SLOTS};
 
 pub(crate) struct KernelTables;
 
@@ -44,6 +46,38 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn backend(&self, backend: BackendId) -> Option<&Backend> {
         BACKENDS.get(backend.index())
+    }
+
+    #[inline(always)]
+    fn load(&self, backend: BackendId) -> BackendLoad {
+        let Some(load) = LOADS.get_ptr(backend.index()) else { return BackendLoad::default() };
+        // SAFETY: an entry of the map. The agent and other CPUs write its words meanwhile: each is whole.
+        unsafe { load.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn record(&self, buckets: [u32; 2], ours: FlowWord, _settings: &Settings) -> bool {
+        record_flow(buckets[0], buckets[1], ours.0) != 0
+    }
+
+    #[inline(always)]
+    fn choose(&self, hash: u64, vip: &DirectoryEntry, first: BackendId) -> BackendId {
+        let chosen = choose_of_two(hash, vip.vip as u32, vip.table_size, vip.margin, first.raw() as u32);
+        BackendId::new(chosen as u16).unwrap_or(first)
+    }
+
+    #[inline(always)]
+    fn count(&self, backend: BackendId, opens: bool) {
+        count_in_flight(backend.raw() as u32, opens as u32);
+    }
+
+    #[inline(always)]
+    fn add_in_flight(&self, backend: BackendId, more: i32) {
+        let Some(load) = LOADS.get_ptr_mut(backend.index()) else { return };
+        // SAFETY: an aligned word of an entry of the map, which others change by atomic instructions only.
+        unsafe {
+            atomic_xadd::<i32, i32, { AtomicOrdering::Relaxed }>(&raw mut (*load).in_flight, more);
+        }
     }
 
     #[inline(always)]

@@ -21,7 +21,8 @@ pub(super) fn explain(
     }
     let hash = datapath.flow_hash(client, SocketAddr::new(vip.address, port), vip.protocol.number());
     let recorded = datapath.recorded(hash);
-    control.explain((vip.address, vip.port, vip.protocol), hash, recorded).map_err(|e| e.to_string())
+    let load = |id| datapath.load(id);
+    control.explain((vip.address, vip.port, vip.protocol), hash, recorded, load).map_err(|e| e.to_string())
 }
 
 /// The VIP called `text` or found at the address that `text` is, and the port a client connects to.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::socket::SocketArgs;
 use crate::api::Question;
-use crate::control::Explanation;
+use crate::control::{CandidateExplanation, Explanation};
 
 /// Tells which slot and backend a connection has, and why.
 ///
@@ -60,7 +60,7 @@ pub(super) fn run(args: ExplainArgs) -> ExitCode {
 }
 
 fn sentences(client: SocketAddr, explanation: &Explanation) -> String {
-    let Explanation { vip, slot, hash, current, base, tracked, recorded, why } = explanation;
+    let Explanation { vip, slot, hash, current, base, tracked, recorded, choice, why } = explanation;
     let name = |backend: &Option<String>| backend.clone().unwrap_or_else(|| "no backend".to_owned());
     let mut text = format!("{client} to {vip}: {why}\n");
     let _ = writeln!(text, "  The flow hash {hash:#018x} leads to slot {slot}.");
@@ -81,12 +81,21 @@ fn sentences(client: SocketAddr, explanation: &Explanation) -> String {
         }
         (false, None) => writeln!(text, "  This connection is not recorded: it follows the slot."),
     };
+    for candidate in choice.iter().flat_map(|choice| [&choice.first, &choice.second]).flatten() {
+        let CandidateExplanation { backend, standing, per_flow, in_flight, load } = candidate;
+        let _ = writeln!(
+            text,
+            "  The load of {backend} is {load}: {standing}, and {per_flow} for each of about {in_flight} connections in \
+             flight."
+        );
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::ChoiceExplanation;
 
     #[test]
     fn explanations_read_as_sentences() {
@@ -98,6 +107,7 @@ mod tests {
             base: Some("web-1".into()),
             tracked: false,
             recorded: None,
+            choice: None,
             why: "it goes to web-1.".into(),
         };
         let moved = Explanation {
@@ -107,6 +117,23 @@ mod tests {
             ..stable.clone()
         };
         let empty = Explanation { current: None, base: None, ..stable.clone() };
+        let candidate = |backend: &str, in_flight| CandidateExplanation {
+            backend: backend.into(),
+            standing: 100,
+            per_flow: 10,
+            in_flight,
+            load: 100 + u64::from(in_flight) * 10,
+        };
+        let choosing = Explanation {
+            choice: Some(Box::new(ChoiceExplanation {
+                second_slot: 9,
+                first: Some(candidate("web-1", 30)),
+                second: Some(candidate("web-3", 2)),
+                margin: 250,
+                takes_second: true,
+            })),
+            ..stable.clone()
+        };
         for (explanation, words) in [
             (
                 &stable,
@@ -117,6 +144,11 @@ mod tests {
             (&moved, "new connections go to web-1, older ones that are not recorded stay with web-2.\n"),
             (&moved, "  This connection is recorded as one of web-2.\n"),
             (&empty, "  The slot leads to no backend.\n"),
+            (
+                &choosing,
+                "  The load of web-1 is 400: 100, and 10 for each of about 30 connections in flight.\n  The load of web-3 \
+                 is 120: ",
+            ),
         ] {
             let text = sentences("198.51.100.7:40000".parse().unwrap(), explanation);
             assert!(text.contains(words), "{words:?} missing in {text}");

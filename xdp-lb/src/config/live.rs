@@ -9,7 +9,7 @@ pub enum Scheduler {
     Maglev,
     /// By the better of its slots under two hashes.
     P2c {
-        /// By how much the second's load must be lower for it to be taken: 0.25 means by a quarter.
+        /// How much higher the first's load must be for the second to be taken: 0.25 means by a quarter.
         margin: Ratio,
     },
 }
@@ -22,6 +22,11 @@ impl Ratio {
     /// So many thousandths.
     pub const fn thousandths(count: u32) -> Self {
         Self(count)
+    }
+
+    /// In thousandths.
+    pub const fn in_thousandths(self) -> u32 {
+        self.0
     }
 
     /// The number.

@@ -81,6 +81,8 @@ impl Control {
 fn configured(record: &VipRecord, config: &Config) -> config::Vip {
     let key = (record.address, record.port, record.protocol);
     let found = config.vips.iter().find(|vip| key_of(vip) == key).cloned();
+    // As it was: that another is configured is a change like any other.
+    let found = found.map(|vip| config::Vip { scheduler: record.scheduler, ..vip });
     found.unwrap_or_else(|| config::Vip {
         name: format!("{} port {} {}", record.address, record.port, record.protocol.name()),
         address: record.address,

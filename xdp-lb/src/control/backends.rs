@@ -16,7 +16,7 @@ use super::reports::Reports;
 use super::weights::grid::Multiplier;
 use super::weights::probation::Probation;
 use super::weights::{Evidence, Member, Part};
-use crate::config::{Forward, HealthKind, Weight};
+use crate::config::{Forward, HealthKind, Utilization, Weight};
 
 /// Why a backend gets nothing, in words.
 pub(super) const BEHIND_GATEWAY: &str =
@@ -135,6 +135,13 @@ impl Backend {
         let (before, after) = (problem(&self.way), problem(&way));
         self.way = way;
         (before != after).then_some(after)
+    }
+
+    /// How full it says that it is, unless that was too long ago.
+    pub(super) fn utilization(&self, spec: &Utilization, now: Instant) -> Option<f64> {
+        let is_fresh =
+            self.evidence.capacity.reported.is_some() && self.evidence.capacity.stale(spec, now).is_none();
+        self.reports.utilization().filter(|_| is_fresh)
     }
 
     /// The way there, where there is one.

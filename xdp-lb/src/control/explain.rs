@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
-use xdp_lb_common::flow::slot_of;
+use xdp_lb_common::choice::BackendLoad;
+use xdp_lb_common::flow::{second_slot_of, slot_of};
 use xdp_lb_common::ids::BackendId;
 use xdp_lb_common::slot::Slot;
 
-use super::{Control, Explanation};
-use crate::config::{Affinity, Protocol};
+use super::vip::Vip;
+use super::{CandidateExplanation, ChoiceExplanation, Control, Explanation};
+use crate::config::{Affinity, Protocol, Scheduler};
 
 /// Why nothing can be explained.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,12 +30,14 @@ pub enum ExplainError {
 
 impl Control {
     /// Explains where a connection to `vip` with this flow hash goes. `recorded` is the backend of its live recorded
-    /// flow, where there is one. A VIP for any port answers for ports that have none of their own.
+    /// flow, where there is one, and `load` what a backend is worth to the choice of two by now. A VIP for any port answers
+    /// for ports that have none of their own.
     pub fn explain(
         &self,
         vip: (IpAddr, u16, Protocol),
         flow_hash: u64,
         recorded: Option<BackendId>,
+        load: impl Fn(BackendId) -> Option<BackendLoad>,
     ) -> Result<Explanation, ExplainError> {
         let (address, port, protocol) = vip;
         let id = self.keys.get(&vip).or_else(|| self.keys.get(&(address, 0, protocol)));
@@ -47,7 +51,12 @@ impl Control {
         };
         let position = slot_of(flow_hash, vip.table.len());
         let slot = vip.table.slot(position);
-        let looked_up = slot.is_tracked() || vip.config.affinity == Affinity::Flow;
+        let choice = self.choice(vip, flow_hash, load);
+        let looked_up = slot.is_tracked() || vip.config.affinity == Affinity::Flow || choice.is_some();
+        let mut why = self.why(position, slot, looked_up, recorded);
+        if let Some(choice) = &choice {
+            why += &sentence(choice);
+        }
         Ok(Explanation {
             vip: vip.config.name.clone(),
             slot: position,
@@ -56,8 +65,42 @@ impl Control {
             base: slot.base().map(|id| self.name(id)),
             tracked: slot.is_tracked(),
             recorded: recorded.map(|id| self.name(id)),
-            why: self.why(position, slot, looked_up, recorded),
+            choice: choice.map(Box::new),
+            why,
         })
+    }
+
+    /// What a new connection with this flow hash chooses between, if it does.
+    fn choice(
+        &self,
+        vip: &Vip,
+        flow_hash: u64,
+        load: impl Fn(BackendId) -> Option<BackendLoad>,
+    ) -> Option<ChoiceExplanation> {
+        let Scheduler::P2c { margin } = vip.config.scheduler else { return None };
+        let margin = margin.in_thousandths();
+        let second_slot = second_slot_of(flow_hash, vip.table.len());
+        let candidate = |position: u32| {
+            let id = vip.table.slot(position).current()?;
+            Some((id, load(id).unwrap_or_default()))
+        };
+        let (first, second) = (candidate(slot_of(flow_hash, vip.table.len())), candidate(second_slot));
+        let takes_second = match (&first, &second) {
+            (Some((first, of_first)), Some((second, of_second))) => {
+                let usable = self.backends.get(*second).is_some_and(super::backends::Backend::is_usable);
+                first != second && usable && of_second.beats(of_first, margin)
+            }
+            _ => false,
+        };
+        let explained = |(id, load): (BackendId, BackendLoad)| CandidateExplanation {
+            backend: self.name(id),
+            standing: load.standing,
+            per_flow: load.per_flow,
+            in_flight: load.in_flight.max(0) as u32,
+            load: load.total(),
+        };
+        let (first, second) = (first.map(explained), second.map(explained));
+        Some(ChoiceExplanation { second_slot, first, second, margin, takes_second })
     }
 
     fn why(&self, position: u32, slot: Slot, looked_up: bool, recorded: Option<BackendId>) -> String {
@@ -101,4 +144,17 @@ impl Control {
         let known: Vec<String> = self.keys.keys().map(describe).collect();
         if known.is_empty() { "none".into() } else { known.join(", ") }
     }
+}
+
+/// Which of the two a new connection takes.
+fn sentence(choice: &ChoiceExplanation) -> String {
+    let (Some(first), Some(second)) = (&choice.first, &choice.second) else { return String::new() };
+    let taken = match (&first.backend, &second.backend) {
+        (first, second) if first == second => format!("both are {first}"),
+        (_, second) if choice.takes_second => {
+            format!("{second} is the better one by more than the margin, if the connection can be recorded")
+        }
+        (first, second) => format!("{first}, as {second} is not better by more than the margin"),
+    };
+    format!(" A new connection chooses between this slot and slot {}: {taken}.", choice.second_slot)
 }

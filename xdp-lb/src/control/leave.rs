@@ -103,6 +103,7 @@ impl Control {
             vip.members.remove(&address);
         }
         self.backends.remove(id);
+        self.loads.remove(&id);
         // Cleared with the entry.
         if let Some(traffic) = self.counters.backends.get_mut(id.index() as usize) {
             *traffic = Traffic::default();

@@ -450,6 +450,38 @@ pub struct Explanation {
     pub tracked: bool,
     /// Backend of the recorded flow, where there is one.
     pub recorded: Option<String>,
+    /// The choice between two, if the VIP's new connections make one.
+    pub choice: Option<Box<ChoiceExplanation>>,
     /// Why, in a sentence or two.
     pub why: String,
+}
+
+/// What a new connection chooses between.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChoiceExplanation {
+    /// Position of the second candidate in the table.
+    pub second_slot: u32,
+    /// Where the slot leads new connections.
+    pub first: Option<CandidateExplanation>,
+    /// Where the second slot leads them.
+    pub second: Option<CandidateExplanation>,
+    /// By how many thousandths the second's load must be lower.
+    pub margin: u32,
+    /// Whether the second would be taken now.
+    pub takes_second: bool,
+}
+
+/// One of the two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateExplanation {
+    /// The backend's name.
+    pub backend: String,
+    /// Its load without connections in flight.
+    pub standing: u32,
+    /// What each of those adds; 0 while nothing is published.
+    pub per_flow: u32,
+    /// The kernel's estimate of them.
+    pub in_flight: u32,
+    /// Its load.
+    pub load: u64,
 }

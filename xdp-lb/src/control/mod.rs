@@ -17,6 +17,7 @@ mod health;
 mod hops;
 mod ids;
 mod leave;
+mod loads;
 mod message;
 mod meter;
 #[cfg(test)]
@@ -74,6 +75,8 @@ pub struct Control {
     rng: Rng,
     /// As last written.
     directory: Option<Vec<VipRecord>>,
+    /// What the kernel's choices of two go by, as last written.
+    loads: BTreeMap<BackendId, Load>,
     /// As last read.
     counters: Counters,
     /// Live recorded flows at the last sweep.
@@ -109,6 +112,7 @@ impl Control {
             due: Due::default(),
             rng: Rng::new(seed),
             directory: None,
+            loads: BTreeMap::new(),
             counters: Counters::default(),
             flows: 0,
             memory: Memory::new(remembered),
@@ -137,14 +141,20 @@ impl Control {
         let mut out = Vec::new();
         for event in events {
             match event {
-                Event::Configured(config) => self.configure(*config, now, &mut out),
+                Event::Configured(config) => {
+                    self.configure(*config, now, &mut out);
+                    self.publish_loads(now, &mut out);
+                }
                 Event::Probed { backend, outcome } => self.probed(backend, outcome, now, &mut out),
                 Event::Reported { backend, address, report } => {
                     self.reported(backend, address, report, now, &mut out);
                 }
                 Event::NextHop { address, hop } => self.next_hop(address, hop, &mut out),
                 Event::Swept(sweep) => self.swept(&sweep, now, &mut out),
-                Event::Counted(counters) => self.counted(counters, now, &mut out),
+                Event::Counted(counters) => {
+                    self.counted(counters, now, &mut out);
+                    self.publish_loads(now, &mut out);
+                }
                 Event::Tick => {}
             }
         }

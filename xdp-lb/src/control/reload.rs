@@ -10,11 +10,11 @@ use super::damping::Damping;
 use super::health::{Check, Condition};
 use super::meter::Meter;
 use super::reports::Reports;
-use super::table::Table;
+use super::table::{Changes, Table};
 use super::vip::{Vip, key_of};
 use super::weights::Evidence;
 use super::{Announcement, Command, Control, VipRecord};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Scheduler};
 
 impl Control {
     pub(super) fn configure(&mut self, mut config: Config, now: Instant, out: &mut Vec<Command>) {
@@ -110,8 +110,14 @@ impl Control {
         if vip.config.affinity != config.affinity {
             vip.forget_table();
         }
+        let chose = matches!(vip.config.scheduler, Scheduler::P2c { .. });
+        let changes = match config.scheduler {
+            Scheduler::Maglev if chose => vip.table.track(now),
+            _ => Changes::new(),
+        };
         vip.config = config.clone();
         let members: Vec<BackendId> = vip.members.values().copied().collect();
+        self.write_slots(id, changes, now, out);
         for backend in &config.backends {
             let member = self.vips.get(&id).and_then(|vip| vip.members.get(&backend.address).copied());
             match member {

@@ -152,6 +152,12 @@ impl Table {
         self.change_batches(&due, now, |slot| slot.current().map_or(Slot::EMPTY, Slot::stable))
     }
 
+    /// Flows may be recorded in any slot, and from now on only tracked ones are looked up: the VIP no longer chooses
+    /// between two.
+    pub(super) fn track(&mut self, now: Instant) -> Changes {
+        self.change(now, |_, slot| Slot::tracked_or_none(slot.base(), slot.current()))
+    }
+
     /// The VIP is gone.
     pub(super) fn clear(&mut self, now: Instant) -> Changes {
         self.change(now, |_, _| Slot::EMPTY)

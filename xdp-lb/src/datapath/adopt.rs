@@ -2,13 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use xdp_lb_common::ids::{BackendId, VipId};
-use xdp_lb_common::maps::{DirectoryEntry, DirectoryWord, Service, Settings, VIP_AFFINITY};
+use xdp_lb_common::ids::BackendId;
+use xdp_lb_common::maps::{DirectoryWord, Settings};
 use xdp_lb_common::slot::Slot;
 
-use super::encode::{decode, ip_addr};
+use super::encode::{decode, decode_vip};
 use super::maps::Maps;
-use crate::config::{Affinity, Protocol, Scheduler};
 use crate::control::{Adopted, VipRecord};
 
 /// Reads VIPs, backends and tables back.
@@ -16,7 +15,7 @@ pub(super) fn adopt(maps: &Maps, settings: &Settings) -> Adopted {
     let word = DirectoryWord(settings.directory);
     let first = word.half() << word.log2_positions();
     let mut vips: Vec<VipRecord> = (first..first + (1 << word.log2_positions()))
-        .filter_map(|position| vip(&maps.directory.get(&position, 0).ok()?))
+        .filter_map(|position| decode_vip(&maps.directory.get(&position, 0).ok()?))
         .collect();
     vips.sort_by_key(|vip| vip.vip);
     let backends = (1..maps.backends.entries())
@@ -27,23 +26,6 @@ pub(super) fn adopt(maps: &Maps, settings: &Settings) -> Adopted {
         .collect();
     let tables = vips.iter().map(|vip| (vip.vip, table(maps, vip))).collect();
     Adopted { vips, backends, tables }
-}
-
-fn vip(entry: &DirectoryEntry) -> Option<VipRecord> {
-    let protocol =
-        [Protocol::Tcp, Protocol::Udp].into_iter().find(|p| p.number() == entry.service.protocol());
-    if entry.service == Service::ADDRESS {
-        return None;
-    }
-    Some(VipRecord {
-        vip: VipId::new(entry.vip),
-        address: ip_addr(entry.address),
-        port: entry.service.port(),
-        protocol: protocol?,
-        table_size: entry.table_size,
-        affinity: if entry.flags & VIP_AFFINITY != 0 { Affinity::Flow } else { Affinity::None },
-        scheduler: Scheduler::Maglev,
-    })
 }
 
 fn table(maps: &Maps, vip: &VipRecord) -> Vec<Slot> {

@@ -3,11 +3,10 @@
 //! Keys are placed at their first position and moved on from there, and a position once taken stays taken: so where
 //! a key's first position is empty, the key is nowhere, and the kernel looks no further.
 
-use xdp_lb_common::maps::{Address, DirectoryEntry, DirectoryWord, Service, VIP_AFFINITY};
+use xdp_lb_common::maps::{Address, DirectoryEntry, DirectoryWord, Service};
 use xdp_lb_common::steer::directory_positions;
 
-use super::encode::address;
-use crate::config::Affinity;
+use super::encode::{address, vip_flags, vip_margin};
 use crate::control::VipRecord;
 
 /// Positions of one half that are room enough for `max_vips` VIPs: each has its own key and at most one for its
@@ -52,10 +51,10 @@ fn keys(vips: &[VipRecord]) -> Vec<DirectoryEntry> {
         .map(|vip| DirectoryEntry {
             address: address(vip.address),
             service: Service::new(vip.port, vip.protocol.number()),
-            flags: if vip.affinity == Affinity::Flow { VIP_AFFINITY } else { 0 },
+            flags: vip_flags(vip.affinity, vip.scheduler),
             vip: vip.vip.raw(),
             table_size: vip.table_size,
-            reserved: 0,
+            margin: vip_margin(vip.scheduler),
         })
         .collect();
     let mut addresses: Vec<Address> = keys.iter().map(|key| key.address).collect();
@@ -99,7 +98,7 @@ mod tests {
     use xdp_lb_common::ids::VipId;
 
     use super::*;
-    use crate::config::{Protocol, Scheduler};
+    use crate::config::{Affinity, Protocol, Scheduler};
 
     fn vips(count: u16) -> Vec<VipRecord> {
         (0..count)

@@ -6,12 +6,13 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use xdp_lb_common::checksum::halves;
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::maps::{
-    Address, BACKEND_DOWN, BACKEND_PRESENT, BACKEND_RESOLVED, Backend, HEAD_WORDS, Tunnel,
+    Address, BACKEND_DOWN, BACKEND_PRESENT, BACKEND_RESOLVED, Backend, DirectoryEntry, HEAD_WORDS, Service,
+    Tunnel, VIP_AFFINITY, VIP_P2C,
 };
 use xdp_lb_common::wire::{ETHERNET_LEN, IPV4_LEN, IPV6_LEN};
 
-use crate::config::{Agent, Forward};
-use crate::control::{BackendRecord, NextHop};
+use crate::config::{Affinity, Agent, Forward, Protocol, Ratio, Scheduler};
+use crate::control::{BackendRecord, NextHop, VipRecord};
 
 /// Hop limit of outer headers.
 const HOP_LIMIT: u8 = 64;
@@ -119,6 +120,39 @@ pub fn decode_hop(entry: &Backend) -> Option<NextHop> {
         destination_mac: [a, b, c, d, e, f],
         mtu: entry.mtu,
         via_gateway: false,
+    })
+}
+
+/// Flags of a VIP's entry in the directory.
+pub(super) fn vip_flags(affinity: Affinity, scheduler: Scheduler) -> u16 {
+    let affinity = if affinity == Affinity::Flow { VIP_AFFINITY } else { 0 };
+    let chooses = if matches!(scheduler, Scheduler::P2c { .. }) { VIP_P2C } else { 0 };
+    affinity | chooses
+}
+
+/// Margin of the choice of two in a VIP's entry in the directory.
+pub(super) const fn vip_margin(scheduler: Scheduler) -> u32 {
+    match scheduler {
+        Scheduler::Maglev => 0,
+        Scheduler::P2c { margin } => margin.in_thousandths(),
+    }
+}
+
+/// What a VIP's entry in the directory was made from; `None` for one that only marks an address.
+pub fn decode_vip(entry: &DirectoryEntry) -> Option<VipRecord> {
+    if entry.service == Service::ADDRESS {
+        return None;
+    }
+    let protocol = |protocol: &Protocol| protocol.number() == entry.service.protocol();
+    let margin = Ratio::thousandths(entry.margin);
+    Some(VipRecord {
+        vip: entry.vip_id(),
+        address: ip_addr(entry.address),
+        port: entry.service.port(),
+        protocol: [Protocol::Tcp, Protocol::Udp].into_iter().find(protocol)?,
+        table_size: entry.table_size,
+        affinity: if entry.flags & VIP_AFFINITY != 0 { Affinity::Flow } else { Affinity::None },
+        scheduler: if entry.flags & VIP_P2C != 0 { Scheduler::P2c { margin } } else { Scheduler::Maglev },
     })
 }
 

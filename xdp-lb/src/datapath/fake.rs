@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::slot::Slot;
 
 use super::{Datapath, InterfaceChange};
-use crate::control::{BackendRecord, Command, Counters, InterfaceStatus, Sweep, VipRecord};
+use crate::control::{BackendRecord, Command, Counters, InterfaceStatus, Load, Sweep, VipRecord};
 
 /// A handle: clones share the same data path.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) backends: BTreeMap<BackendId, BackendRecord>,
     pub(crate) slots: HashMap<VipId, Vec<Slot>>,
     pub(crate) flows: HashMap<u64, BackendId>,
+    pub(crate) loads: BTreeMap<BackendId, Load>,
     pub(crate) counters: Counters,
     pub(crate) epoch: Duration,
     applied: Vec<Command>,
@@ -74,6 +76,7 @@ impl Datapath for Fake {
             }
             Command::ClearBackend(backend) => {
                 world.backends.remove(backend);
+                world.loads.remove(backend);
             }
             Command::PurgeFlows(backend) => world.flows.retain(|_, of| of != backend),
             Command::WriteSlots { vip, changes } => {
@@ -85,6 +88,7 @@ impl Datapath for Fake {
                     table[position as usize] = slot;
                 }
             }
+            Command::WriteLoads(loads) => world.loads.extend(loads.iter().copied()),
             _ => {}
         }
         world.applied.push(command.clone());
@@ -121,6 +125,11 @@ impl Datapath for Fake {
 
     fn recorded(&self, flow_hash: u64) -> Option<BackendId> {
         self.world().flows.get(&flow_hash).copied()
+    }
+
+    fn load(&self, backend: BackendId) -> Option<BackendLoad> {
+        let Load { standing, per_flow } = self.world().loads.get(&backend).copied().unwrap_or_default();
+        Some(BackendLoad { standing, per_flow, ..BackendLoad::default() })
     }
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::MapError;
 use aya::programs::{ProgramError, Xdp};
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::flow::{Flow, Signal};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::maps::{Backend, CLOSED_SECONDS, DirectoryWord, LAYOUT_VERSION, Settings, names};
@@ -23,6 +24,7 @@ use super::entry;
 use super::flows::{self, Owners, Sweeper};
 use super::interface::{Interface, InterfaceError};
 use super::link::LinkError;
+use super::loads::{self, Ageing};
 use super::maps::{self, Maps, MapsError};
 use super::object;
 use super::pins::{Pins, PinsError};
@@ -104,6 +106,7 @@ pub struct Kernel {
     inherited_hops: BTreeSet<BackendId>,
     totals: Totals,
     sweeper: Sweeper,
+    ageing: Ageing,
     /// Last, so that the next process finds everything in order when the folder is free.
     pins: Option<Pins>,
 }
@@ -172,6 +175,7 @@ impl Kernel {
             inherited_hops: BTreeSet::new(),
             totals: Totals::default(),
             sweeper: Sweeper::default(),
+            ageing: Ageing::default(),
             pins: None,
         };
         if let Some(adopted) = &adopted {
@@ -284,6 +288,8 @@ impl Kernel {
 
     fn clear_backend(&mut self, backend: BackendId) -> Result<(), KernelError> {
         self.store(backend, &Backend::default())?;
+        loads::clear(&self.maps.loads, backend);
+        self.ageing.forget(backend);
         self.inherited_hops.remove(&backend);
         let vip = self.backends.get(&backend).copied().filter(|vip| self.vips.contains_key(vip));
         self.totals.retire(&mut self.maps, backend, vip)?;
@@ -317,6 +323,7 @@ impl Datapath for Kernel {
                 Ok(())
             }
             Command::WriteSlots { vip, changes } => self.write_slots(*vip, changes),
+            Command::WriteLoads(loads) => loads::publish(&self.maps.loads, loads),
             _ => Ok(()),
         }
     }
@@ -327,6 +334,7 @@ impl Datapath for Kernel {
         if let Some(epoch) = self.maps.settings.half_word(0, std::mem::offset_of!(Settings, epoch) / 4) {
             epoch.store(epoch.load(Ordering::Relaxed).wrapping_add(seconds), Ordering::Release);
         }
+        self.ageing.pass(&self.maps.loads, self.backends.keys().copied(), seconds);
     }
 
     fn sweep(&mut self, parts: u32, now: Instant) -> Option<Sweep> {
@@ -352,6 +360,10 @@ impl Datapath for Kernel {
 
     fn recorded(&self, flow_hash: u64) -> Option<BackendId> {
         flows::recorded(&self.maps.flows, &self.maps.settings(), flow_hash)
+    }
+
+    fn load(&self, backend: BackendId) -> Option<BackendLoad> {
+        loads::read(&self.maps.loads, backend)
     }
 
     fn interfaces(&self) -> Vec<InterfaceStatus> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, Map, MapData, MapError, MapInfo, PerCpuArray};
 use aya::{Ebpf, EbpfError, EbpfLoader, Pod};
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::limits::BUCKET_WORDS;
 use xdp_lb_common::maps::{
     Backend, Bucket, Budget, DirectoryEntry, LAYOUT_VERSION, Settings, SlotTable, Traffic, names,
@@ -65,6 +66,7 @@ pub(super) const PINNED: &[&str] = &[
     names::DIRECTORY,
     names::SLOTS,
     names::BACKENDS,
+    names::LOADS,
     names::FLOWS,
     names::BACKEND_TRAFFIC,
     names::REASONS,
@@ -97,6 +99,7 @@ impl Sizes {
             (names::DIRECTORY, self.directory, size_of::<DirectoryEntry>()),
             (names::SLOTS, self.vips, size_of::<SlotTable>()),
             (names::BACKENDS, self.backends, size_of::<Backend>()),
+            (names::LOADS, self.backends, size_of::<BackendLoad>()),
             (names::FLOWS, self.buckets, size_of::<Bucket>()),
             (names::BACKEND_TRAFFIC, self.backends, size_of::<Traffic>()),
             (names::REASONS, 1, size_of::<ReasonCounts>()),
@@ -114,6 +117,7 @@ pub(super) struct Maps {
     pub(super) directory: Array<MapData, DirectoryEntry>,
     pub(super) slots: Mapping<SlotTable>,
     pub(super) backends: Mapping<Backend>,
+    pub(super) loads: Mapping<BackendLoad>,
     pub(super) flows: Mapping<Bucket>,
     pub(super) backend_traffic: PerCpuArray<MapData, Traffic>,
     pub(super) reasons: PerCpuArray<MapData, ReasonCounts>,
@@ -138,6 +142,7 @@ pub(super) fn load(object: &[u8], agent: &Agent, folder: Option<&Path>) -> Resul
         directory: opened(&mut ebpf, names::DIRECTORY)?,
         slots: mapped(&ebpf, names::SLOTS, sizes.vips)?,
         backends: mapped(&ebpf, names::BACKENDS, sizes.backends)?,
+        loads: mapped(&ebpf, names::LOADS, sizes.backends)?,
         flows: mapped(&ebpf, names::FLOWS, sizes.buckets)?,
         backend_traffic: opened(&mut ebpf, names::BACKEND_TRAFFIC)?,
         reasons: opened(&mut ebpf, names::REASONS)?,

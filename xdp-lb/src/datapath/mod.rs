@@ -11,6 +11,7 @@ mod holder;
 pub mod interface;
 mod kernel;
 pub mod link;
+pub mod loads;
 mod mapping;
 pub mod maps;
 mod netlink;
@@ -33,6 +34,7 @@ pub use terminator::Terminator;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use xdp_lb_common::choice::BackendLoad;
 use xdp_lb_common::ids::BackendId;
 
 use crate::control::{Command, Counters, InterfaceStatus, Sweep};
@@ -42,11 +44,12 @@ pub trait Datapath {
     /// What can go wrong.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Carries out `WriteDirectory`, `WriteBackend`, `ClearBackend`, `PurgeFlows` and `WriteSlots`; other commands
-    /// are not for the data path and do nothing.
+    /// Carries out `WriteDirectory`, `WriteBackend`, `ClearBackend`, `PurgeFlows`, `WriteSlots` and `WriteLoads`;
+    /// other commands are not for the data path and do nothing.
     fn apply(&mut self, command: &Command) -> Result<(), Self::Error>;
 
-    /// Lets `elapsed` whole seconds pass on the data path's clock, by which recorded flows age.
+    /// Lets `elapsed` whole seconds pass on the data path's clock, by which recorded flows age, and so do
+    /// the estimates of connections in flight.
     fn advance_epoch(&mut self, elapsed: Duration);
 
     /// Looks through the next part of the flow table, freeing expired places; every `parts` calls end a whole pass
@@ -61,6 +64,9 @@ pub trait Datapath {
 
     /// Backend of the live recorded flow with this hash.
     fn recorded(&self, flow_hash: u64) -> Option<BackendId>;
+
+    /// What a backend is worth to the choice of two, with its connections in flight; `None` past the end.
+    fn load(&self, backend: BackendId) -> Option<BackendLoad>;
 
     /// Where the program is attached and how.
     fn interfaces(&self) -> Vec<InterfaceStatus>;

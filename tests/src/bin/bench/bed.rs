@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, ProgramArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use xdp_lb::config::{Affinity, Config, Forward, Protocol, Scheduler};
-use xdp_lb::control::{BackendRecord, Command, NextHop, VipRecord};
+use xdp_lb::config::{Affinity, Config, Forward, Protocol, Ratio, Scheduler};
+use xdp_lb::control::{BackendRecord, Command, Load, NextHop, VipRecord};
 use xdp_lb::datapath::{Datapath, Kernel, object};
 use xdp_lb_common::bench::BenchSettings;
 use xdp_lb_common::ids::{BackendId, VipId};
@@ -27,13 +27,26 @@ const LOOPBACK: u32 = 1;
 /// Backends of each VIP.
 const BACKENDS: u16 = 16;
 
-/// Frame, protocol and whether its slots are moved, of each VIP.
-const VIPS: [(Frame, Protocol, bool); 5] = [
-    (Frame::TCP4, Protocol::Tcp, false),
-    (Frame::TCP4_MOVED, Protocol::Tcp, true),
-    (Frame::TCP4_MOVED_SYN, Protocol::Tcp, true),
-    (Frame::UDP4, Protocol::Udp, false),
-    (Frame::TCP6, Protocol::Tcp, false),
+/// What a VIP's packets meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Slots that never moved.
+    Stable,
+    /// Slots that all have moved.
+    Moved,
+    /// A choice between two, of which a quarter takes the second.
+    Choice,
+}
+
+/// Frame, protocol and way of each VIP.
+const VIPS: [(Frame, Protocol, Way); 7] = [
+    (Frame::TCP4, Protocol::Tcp, Way::Stable),
+    (Frame::TCP4_MOVED, Protocol::Tcp, Way::Moved),
+    (Frame::TCP4_MOVED_SYN, Protocol::Tcp, Way::Moved),
+    (Frame::UDP4, Protocol::Udp, Way::Stable),
+    (Frame::TCP6, Protocol::Tcp, Way::Stable),
+    (Frame::TCP4_TWO, Protocol::Tcp, Way::Choice),
+    (Frame::TCP4_TWO_SYN, Protocol::Tcp, Way::Choice),
 ];
 
 const CONFIG: &str = "
@@ -143,16 +156,18 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
 
 fn tables() -> Vec<Command> {
     let mut commands = Vec::new();
-    for (vip, &(frame, _, moved)) in VIPS.iter().enumerate() {
+    for (vip, &(frame, _, way)) in VIPS.iter().enumerate() {
         commands
             .extend((0..BACKENDS).map(|n| Command::WriteBackend(backend(vip, n, frame.address().is_ipv4()))));
         let slot = |position: u32| {
             let base = backend_id(vip, (position % u32::from(BACKENDS)) as u16);
             let other = backend_id(vip, ((position + 1) % u32::from(BACKENDS)) as u16);
-            (position, if moved { Slot::tracked(base, other) } else { Slot::stable(base) })
+            (position, if way == Way::Moved { Slot::tracked(base, other) } else { Slot::stable(base) })
         };
         commands
             .push(Command::WriteSlots { vip: vip_id(vip), changes: (0..MAX_TABLE_SIZE).map(slot).collect() });
+        let load = |n: u16| (backend_id(vip, n), Load { standing: u32::from(n % 2) << 31, per_flow: 1 });
+        commands.push(Command::WriteLoads((0..BACKENDS).map(load).collect()));
     }
     commands.push(Command::WriteDirectory(
         VIPS.iter().enumerate().map(|(vip, of)| vip_record(vip, of)).collect(),
@@ -169,7 +184,7 @@ fn backend_id(vip: usize, backend: u16) -> BackendId {
     BackendId::new(index).unwrap_or_else(|| unreachable!("{index} is a backend id"))
 }
 
-fn vip_record(vip: usize, &(frame, protocol, _): &(Frame, Protocol, bool)) -> VipRecord {
+fn vip_record(vip: usize, &(frame, protocol, way): &(Frame, Protocol, Way)) -> VipRecord {
     VipRecord {
         vip: vip_id(vip),
         address: frame.address(),
@@ -177,7 +192,10 @@ fn vip_record(vip: usize, &(frame, protocol, _): &(Frame, Protocol, bool)) -> Vi
         protocol,
         table_size: MAX_TABLE_SIZE,
         affinity: Affinity::None,
-        scheduler: Scheduler::Maglev,
+        scheduler: match way {
+            Way::Choice => Scheduler::P2c { margin: Ratio::thousandths(250) },
+            Way::Stable | Way::Moved => Scheduler::Maglev,
+        },
     }
 }
 

@@ -58,7 +58,7 @@ const fn floor(name: &'static str, program: Program) -> Case {
 pub(crate) const FLOORS: [Case; 2] =
     [floor("pass_floor", Program::PassFloor), floor("push_floor", Program::PushFloor)];
 
-pub(crate) const CASES: [Case; 10] = [
+pub(crate) const CASES: [Case; 12] = [
     case("tcp4_one_flow", Frame::TCP4, 1, 1.6),
     case("tcp4_64k_flows", Frame::TCP4, 1 << 16, 1.6),
     case("tcp4_1m_flows", Frame::TCP4, 1 << 20, 1.7),
@@ -68,6 +68,12 @@ pub(crate) const CASES: [Case; 10] = [
         warm_up: WarmUp::Purge,
         most_packets: 1 << 18,
         ..case("tcp4_moved_new", Frame::TCP4_MOVED_SYN, NEVER_THE_SAME, 5.0)
+    },
+    case("tcp4_p2c_64k_flows", Frame::TCP4_TWO, 1 << 16, 4.5),
+    Case {
+        warm_up: WarmUp::Purge,
+        most_packets: 1 << 18,
+        ..case("tcp4_p2c_new", Frame::TCP4_TWO_SYN, NEVER_THE_SAME, 6.0)
     },
     case("udp4_64k_flows", Frame::UDP4, 1 << 16, 1.6),
     case("tcp6_one_flow", Frame::TCP6, 1, 1.6),

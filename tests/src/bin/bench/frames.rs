@@ -20,6 +20,8 @@ impl Frame {
     pub(crate) const TCP4_SYN: Self = Self { tcp_flags: SYN, ..Self::TCP4 };
     pub(crate) const TCP4_MOVED: Self = Self { vip: "203.0.113.2", ..Self::TCP4 };
     pub(crate) const TCP4_MOVED_SYN: Self = Self { vip: "203.0.113.3", tcp_flags: SYN, ..Self::TCP4 };
+    pub(crate) const TCP4_TWO: Self = Self { vip: "203.0.113.4", ..Self::TCP4 };
+    pub(crate) const TCP4_TWO_SYN: Self = Self { vip: "203.0.113.5", tcp_flags: SYN, ..Self::TCP4 };
     pub(crate) const UDP4: Self = Self { protocol: 17, ..Self::TCP4 };
     pub(crate) const TCP6: Self = Self { vip: "2001:db8::1", ..Self::TCP4 };
     pub(crate) const OTHER: Self = Self { vip: "198.51.100.1", ..Self::TCP4 };

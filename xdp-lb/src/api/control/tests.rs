@@ -17,6 +17,7 @@ fn explanation() -> Explanation {
         base: None,
         tracked: false,
         recorded: None,
+        choice: None,
         why: "so".into(),
     }
 }
