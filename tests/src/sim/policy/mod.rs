@@ -87,7 +87,7 @@ impl Row {
 }
 
 /// Every policy, in the order of the table.
-pub const ROWS: [Row; 11] = [
+pub const ROWS: [Row; 12] = [
     Row::peer("round-robin", "each server in turn", round_robin::make),
     Row::peer("random", "a server by chance", random::make),
     Row::peer("least-conn", "fewest own requests in flight, as nginx's least_conn", least_connections::make),
@@ -99,6 +99,7 @@ pub const ROWS: [Row; 11] = [
     Row::peer("maglev", "Maglev's static table, NSDI'16", maglev::make),
     Row::own("xdp-lb", "the shipped choice per request, as the gateway runs it", xdp_lb::make),
     Row::own("xdp-lb-l4", "the shipped control over its table, a connection per request", l4::make),
+    Row::own("xdp-lb-l4-p2c", "the same with scheduler = \"p2c\"", l4::make_p2c),
 ];
 
 /// What a policy starts with.

@@ -19,6 +19,7 @@ name = "web"
 address = "203.0.113.10"
 port = 80
 forward = "l2"
+SCHEDULER
 [vip.health]
 kind = "tcp"
 port = 80
@@ -26,9 +27,15 @@ port = 80
 kind = "orca-http"
 "#;
 
-/// The configuration with these servers as backends.
-pub(super) fn of(servers: &[usize]) -> Result<Config> {
-    let mut text = HEAD.to_owned();
+/// The line of a VIP that follows its table.
+pub(super) const MAGLEV: &str = "scheduler = \"maglev\"";
+
+/// The line of a VIP that takes the better of two.
+pub(super) const P2C: &str = "scheduler = \"p2c\"";
+
+/// The configuration with this line for the scheduler and these servers as backends.
+pub(super) fn of(scheduler: &str, servers: &[usize]) -> Result<Config> {
+    let mut text = HEAD.replace("SCHEDULER", scheduler);
     for server in servers {
         let address = address_of(*server);
         writeln!(text, "[[vip.backend]]\nname = \"web-{server}\"\naddress = \"{address}\"")?;

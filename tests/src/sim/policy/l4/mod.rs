@@ -8,16 +8,18 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use xdp_lb::config::Config;
+use xdp_lb::config::{Config, Scheduler};
 use xdp_lb::control::{
-    Adopted, BackendRecord, Command, Control, Counters, Event, NextHop, NoReport, NoReportKind, Sweep,
+    Adopted, BackendRecord, Command, Control, Counters, Event, Load, NextHop, NoReport, NoReportKind, Sweep,
     VipRecord,
 };
+use xdp_lb_common::choice::BackendLoad;
+use xdp_lb_common::flow::{second_slot_of, slot_of};
 use xdp_lb_common::ids::{BackendId, VipId};
 use xdp_lb_common::maps::Traffic;
 use xdp_lb_common::slot::Slot;
 
-use super::{Answer, Io, Policy, Question, Report, Request, Start};
+use super::{Answer, Io, Policy, Question, Reply, Report, Request, Start};
 use crate::clock;
 use crate::sim::rng::Rng;
 use crate::sim::time::{SECOND, Time};
@@ -26,6 +28,10 @@ use crate::sim::time::{SECOND, Time};
 const SWEEP: Time = 16 * SECOND;
 
 struct Layer4 {
+    /// Its line in the configuration.
+    scheduler: &'static str,
+    /// By which the second's load must be lower, in thousandths; `None` without a choice.
+    margin: Option<u32>,
     control: Option<Control>,
     /// Some instant, which stands for the run's begin.
     epoch: Instant,
@@ -37,6 +43,8 @@ struct Layer4 {
     /// Traffic and server by backend id.
     counters: Vec<Traffic>,
     servers: Vec<Option<usize>>,
+    /// What the choice of two compares, by backend id.
+    loads: Vec<BackendLoad>,
     polls: BTreeMap<usize, Poll>,
     /// To be asked at the next tick.
     questions: Vec<(usize, Question)>,
@@ -52,11 +60,22 @@ struct Poll {
     next: Time,
 }
 
-/// An instance with the configuration's first scheduler, by table alone.
+/// An instance that follows its table.
 pub(super) fn make(start: &Start) -> Result<Box<dyn Policy>> {
+    make_with(config::MAGLEV, start)
+}
+
+/// An instance that takes the better of two slots.
+pub(super) fn make_p2c(start: &Start) -> Result<Box<dyn Policy>> {
+    make_with(config::P2C, start)
+}
+
+fn make_with(scheduler: &'static str, start: &Start) -> Result<Box<dyn Policy>> {
     // That every later configuration is valid too: they differ in the list of backends.
-    config::of(&[0])?;
+    config::of(scheduler, &[0])?;
     Ok(Box::new(Layer4 {
+        scheduler,
+        margin: None,
         control: None,
         epoch: clock::now(),
         seed: start.seed,
@@ -66,6 +85,7 @@ pub(super) fn make(start: &Start) -> Result<Box<dyn Policy>> {
         backends: BTreeMap::new(),
         counters: Vec::new(),
         servers: Vec::new(),
+        loads: Vec::new(),
         polls: BTreeMap::new(),
         questions: Vec::new(),
         next_count: start.now + SECOND,
@@ -103,7 +123,20 @@ impl Layer4 {
     fn execute(&mut self, commands: Vec<Command>, now: Time) {
         for command in commands {
             match command {
-                Command::WriteDirectory(vips) => self.vips = vips,
+                Command::WriteDirectory(vips) => {
+                    let margin = |vip: &VipRecord| match vip.scheduler {
+                        Scheduler::P2c { margin } => Some(margin.in_thousandths()),
+                        Scheduler::Maglev => None,
+                    };
+                    self.margin = vips.first().and_then(margin);
+                    self.vips = vips;
+                }
+                Command::WriteLoads(loads) => {
+                    for (id, Load { standing, per_flow }) in loads {
+                        let load = &mut self.loads[id.index() as usize];
+                        (load.standing, load.per_flow) = (standing, per_flow);
+                    }
+                }
                 Command::WriteBackend(record) => self.write_backend(record),
                 Command::ClearBackend(id) => {
                     self.backends.remove(&id);
@@ -124,11 +157,8 @@ impl Layer4 {
                     self.polls.retain(|watched, _| Some(*watched) != server);
                 }
                 Command::WatchNextHop(address) => self.resolve(address, now),
-                // Kept flows and their load are the kernel's business, which has none longer than a request here.
-                Command::PurgeFlows(_)
-                | Command::UnwatchNextHop(_)
-                | Command::WriteLoads(_)
-                | Command::Announce(_) => {}
+                // Kept flows are the kernel's business, which has none longer than a request here.
+                Command::PurgeFlows(_) | Command::UnwatchNextHop(_) | Command::Announce(_) => {}
             }
         }
     }
@@ -138,6 +168,7 @@ impl Layer4 {
         if self.servers.len() <= place {
             self.servers.resize(place + 1, None);
             self.counters.resize(place + 1, Traffic::default());
+            self.loads.resize(place + 1, BackendLoad::default());
         }
         self.servers[place] = config::server_of(record.address);
         self.backends.insert(record.backend, record);
@@ -181,18 +212,35 @@ impl Layer4 {
 
 impl Policy for Layer4 {
     fn pick(&mut self, request: &Request, _: Time, _: &mut Rng, _: &mut Io) -> Option<usize> {
-        let slot = self.table.get((request.hash % self.table.len().max(1) as u64) as usize)?;
-        let backend = slot.current()?;
+        let size = self.table.len() as u32;
+        let backend_at = |slot: u32| self.table.get(slot as usize).and_then(|slot| slot.current());
+        let first = backend_at(slot_of(request.hash, size))?;
+        let load = |backend: BackendId| &self.loads[backend.index() as usize];
+        let second = self.margin.and_then(|margin| {
+            let second = backend_at(second_slot_of(request.hash, size))?;
+            load(second).beats(load(first), margin).then_some(second)
+        });
+        let backend = second.unwrap_or(first);
+        self.loads[backend.index() as usize].in_flight += 1;
         let traffic = &mut self.counters[backend.index() as usize];
+        // A SYN; what follows it, so that the connection is seen to be answered, is counted at its end.
         traffic.packets += 1;
         traffic.new_flows += 1;
         self.server_of(backend)
     }
 
+    fn done(&mut self, server: usize, _: &Reply, _: Time) {
+        let Some(backend) = self.backend_of(server) else { return };
+        self.loads[backend.index() as usize].in_flight -= 1;
+        let traffic = &mut self.counters[backend.index() as usize];
+        traffic.packets += 3;
+        traffic.closes += 1;
+    }
+
     fn joined(&mut self, server: usize, now: Time) {
         self.members.push(server);
         if self.control.is_some()
-            && let Ok(config) = config::of(&self.members)
+            && let Ok(config) = config::of(self.scheduler, &self.members)
         {
             self.feed(Event::Configured(Box::new(config)), now);
         }
@@ -200,7 +248,7 @@ impl Policy for Layer4 {
 
     fn tick(&mut self, now: Time, io: &mut Io) {
         if self.control.is_none()
-            && let Ok(config) = config::of(&self.members)
+            && let Ok(config) = config::of(self.scheduler, &self.members)
         {
             self.begin(config, now);
         }
@@ -249,7 +297,7 @@ impl Policy for Layer4 {
         self.polls.clear();
         self.questions.clear();
         self.seed = self.rng.bits();
-        if let Ok(config) = config::of(&self.members) {
+        if let Ok(config) = config::of(self.scheduler, &self.members) {
             self.begin(config, now);
         }
         true
