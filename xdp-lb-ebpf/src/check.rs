@@ -35,7 +35,7 @@ pub fn xdp_lb_check(context: TcContext) -> i32 {
         Ok(egress) => egress,
         Err(reason) => {
             count(reason);
-            return TC_ACT_SHOT as i32;
+            return TC_ACT_SHOT;
         }
     };
     count(Reason::Forwarded);
