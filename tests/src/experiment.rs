@@ -36,6 +36,7 @@ const SERVICE: Service = Service {
     workers: 8,
     line: 200,
     mean: Duration::from_millis(40),
+    age: Duration::from_secs(3600),
     cold: 1.0,
     warms_over: Duration::from_secs(15),
 };
@@ -139,7 +140,8 @@ pub struct Experiment<'a> {
 impl Experiment<'_> {
     /// The server that was away comes back, cold.
     pub fn return_cold(&mut self) -> Result<()> {
-        self.workers[RETURNS] = Some(self.bed.worker(RETURNS, Service { cold: COLD, ..SERVICE })?);
+        self.workers[RETURNS] =
+            Some(self.bed.worker(RETURNS, Service { age: Duration::ZERO, cold: COLD, ..SERVICE })?);
         Ok(())
     }
 

@@ -33,6 +33,8 @@ pub struct Service {
     pub line: u32,
     /// Mean service time; times are spread exponentially.
     pub mean: Duration,
+    /// How old it says that it is at its start.
+    pub age: Duration,
     /// How many times slower it is right after its start.
     pub cold: f64,
     /// Time constant of its warming up.
@@ -221,7 +223,7 @@ impl State {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.advance(now);
         let utilization = (busy.mean_workers / f64::from(self.service.workers)).min(1.0);
-        let age = now.saturating_duration_since(self.started).as_secs_f64();
+        let age = (self.service.age + now.saturating_duration_since(self.started)).as_secs_f64();
         format!(
             "TEXT application_utilization={utilization:.4}, rps_fractional={:.3}, eps=0, \
              named_metrics.uptime_seconds={age:.3}",

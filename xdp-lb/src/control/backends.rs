@@ -82,11 +82,17 @@ impl Backend {
             Part::None
         } else if self.damping.is_up() {
             Part::Takes
-        } else if self.check.condition() == Condition::Checking {
+        } else if self.check.condition() == Condition::Checking || self.is_rising() {
             Part::None
         } else {
             Part::Down
         }
+    }
+
+    /// Whether it is down only because it has not passed often enough: an earlier agent, or a failure that is over, left
+    /// it so. Who is tried all the same is not judged by that.
+    fn is_rising(&self) -> bool {
+        self.check.condition() == Condition::Down && !self.check.has_failed_last() && !self.suspended
     }
 
     /// As the weights see it.

@@ -90,6 +90,11 @@ impl Check {
         self.condition == Condition::Up
     }
 
+    /// Whether the last check failed, if there was any.
+    pub(super) fn has_failed_last(&self) -> bool {
+        matches!(self.last, Some(Err(_)))
+    }
+
     /// By when the first outcome is to be waited for; `None` once it is there.
     pub(super) fn first_outcome_by(&self) -> Option<Instant> {
         let awaited = self.condition == Condition::Checking && self.last.is_none();

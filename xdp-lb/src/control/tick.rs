@@ -86,6 +86,9 @@ impl Control {
     pub(super) fn turn(&mut self, id: BackendId, down: Option<String>, now: Instant, out: &mut Vec<Command>) {
         let Some(backend) = self.backends.get_mut(id) else { return };
         let passes = backend.passes();
+        if down.is_some() {
+            backend.evidence.age.is_down();
+        }
         match backend.damping.step(passes, backend.suspended, now) {
             Some(Turn::Up { again }) => {
                 if !again {

@@ -183,3 +183,14 @@ fn a_quiet_tick_of_a_thousand_backends_orders_nothing() {
         assert_eq!(second(&mut control, now), []);
     }
 }
+
+#[test]
+fn a_server_that_was_away_from_the_beginning_warms_up_when_it_comes() {
+    let mut warming = vip(health(), (1..=4).map(|last| backend(last, 100)).collect());
+    warming.warmup = Warmup::DEFAULT;
+    let (mut control, _) = Control::new(large(vec![warming]), None, None, 1, at(0));
+    run_checks(&mut control, Some(2), at(0), 200);
+    assert_eq!(effective(&control, 0), 100.0);
+    run_checks(&mut control, None, at(200), 210);
+    assert!((effective(&control, 1) - 9.92).abs() < 0.01, "{}", effective(&control, 1));
+}

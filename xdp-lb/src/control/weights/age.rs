@@ -80,6 +80,11 @@ impl Age {
         self.reported = self.reported.filter(|(_, at)| now.saturating_duration_since(*at) <= fresh);
     }
 
+    /// It is down. One that was never up either has yet to be started, whatever its VIP's age.
+    pub(in crate::control) fn is_down(&mut self) {
+        (self.founding, self.settled) = (false, false);
+    }
+
     /// It is seen up for the first time. Who is there from the beginning is as old as the VIP.
     pub(in crate::control) fn begin_at(&mut self, now: Instant) {
         if !std::mem::replace(&mut self.settled, true) {
