@@ -68,6 +68,10 @@ impl Control {
         let check = Check::new(vip.config.health.clone(), condition, now, &mut self.rng);
         let evidence = self.evidence_of(record.vip, record.address, now);
         let mut backend = Self::backend(record.vip, &config, check, Meter::default(), evidence, now);
+        if !backend.damping.is_up() {
+            // It returns like one that went down since.
+            backend.damping.begin_down();
+        }
         self.recall(&mut backend, now);
         backend.drained = false;
         backend.down_since = record.down.then_some(now);

@@ -10,7 +10,7 @@ use super::damping::Damping;
 use super::health::{Check, Condition};
 use super::hops::Way;
 use super::ids::Ids;
-use super::message::{BackendRecord, NextHop};
+use super::message::{AdminState, BackendRecord, NextHop};
 use super::meter::Meter;
 use super::reports::Reports;
 use super::weights::grid::Multiplier;
@@ -39,6 +39,8 @@ pub(super) struct Backend {
     pub(super) evidence: Evidence,
     /// More than half of its VIP's backends are down: it is tried all the same.
     pub(super) suspended: bool,
+    /// It asks for no new connections, as do all of its VIP's that could take them: it gets them all the same.
+    pub(super) needed: bool,
     pub(super) way: Way,
     /// Its VIP rewrites MAC addresses, and the neighbour on the way is not the backend but a gateway: that would send
     /// the packets back here. Stays so while the way is lost.
@@ -157,7 +159,19 @@ impl Backend {
 
     /// Whether it is to take no new connections, by the operator's wish or its own.
     pub(super) fn is_leaving(&self) -> bool {
-        self.removed || self.drain || self.weight.get() == 0 || self.reports.words.drains()
+        self.is_sent_away() || self.reports.words.asks_for_none && !self.needed
+    }
+
+    /// Whether it is to take none by an operator's wish.
+    fn is_sent_away(&self) -> bool {
+        let by_its_agent = self.reports.words.admin == Some(AdminState::Drain);
+        self.removed || self.drain || self.weight.get() == 0 || by_its_agent
+    }
+
+    /// Whether it takes no new connections for the only reason that it asks for none.
+    pub(super) fn declines(&self) -> bool {
+        let could = !self.is_sent_away() && !self.is_out_of_reach() && self.damping.is_up();
+        could && self.reports.words.asks_for_none
     }
 }
 

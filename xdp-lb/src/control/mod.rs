@@ -81,6 +81,8 @@ pub struct Control {
     counters: Counters,
     /// Live recorded flows at the last sweep.
     flows: u64,
+    /// The VIP whose turn it is to publish weights first: there was no time for it at the last tick.
+    publishes_first: VipId,
     /// What an earlier agent knew, during the start.
     memory: Memory,
     /// Whether changes of the configuration are news.
@@ -115,6 +117,7 @@ impl Control {
             loads: BTreeMap::new(),
             counters: Counters::default(),
             flows: 0,
+            publishes_first: VipId::new(0),
             memory: Memory::new(remembered),
             started: false,
             config: without_vips(&config),

@@ -194,6 +194,7 @@ impl Control {
             reports: Reports::default(),
             evidence,
             suspended: false,
+            needed: false,
             way: None,
             behind_gateway: false,
             written: None,

@@ -18,7 +18,7 @@ use super::weights::probation::Probation;
 use super::weights::utilization::{Capacity, Mean};
 use super::weights::{Evidence, Part};
 use super::{AdminState, Control};
-use crate::config::Protocol;
+use crate::config::{Percent, Protocol, UtilizationKind};
 
 /// What is to outlive the agent besides the maps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +59,11 @@ struct BackendMemory {
     capacity: Option<(f64, f64, f64)>,
     #[serde(default)]
     load: Option<(f64, f64, f64)>,
+    #[serde(default)]
+    counts_connections: bool,
+    /// How it was asked. What it said holds only while it is asked so: otherwise it could not take it back.
+    #[serde(default)]
+    source: Option<String>,
     #[serde(default)]
     asked: Option<f64>,
     /// How long ago its last report came.
@@ -139,7 +144,7 @@ impl Control {
         let Some(vip) = self.vips.get(&vip) else { return Evidence::new(true, now) };
         match self.memory.vips.get(&key_of(&vip.config)) {
             Some(Known { backends, .. }) => match backends.get(&address) {
-                Some(memory) => memory.evidence(now),
+                Some(memory) => memory.evidence(&vip.config.utilization.kind, now),
                 None => Evidence::new(backends.is_empty(), now),
             },
             // From the beginning: at the agent's first start, or when the VIP is new.
@@ -152,7 +157,7 @@ impl Control {
         let Some(vip) = self.vips.get(&backend.vip) else { return };
         let Some(known) = self.memory.vips.get(&key_of(&vip.config)) else { return };
         if let Some(memory) = known.backends.get(&backend.address) {
-            memory.give(backend, now);
+            memory.give(backend, &vip.config.utilization.kind, now);
         }
     }
 
@@ -223,6 +228,8 @@ impl BackendMemory {
             founding,
             reported_age: reported_age.map(|(age, at)| (age.as_secs_f64(), ago(at, now))),
             capacity: capacity.mean.map(mean),
+            counts_connections: capacity.counts_connections,
+            source: backend.reports.asked.as_ref().and_then(|spec| source_of(&spec.kind)).map(Into::into),
             load: capacity.load.map(mean),
             asked: capacity.asked,
             reported: capacity.reported.map(|at| ago(at, now)),
@@ -236,7 +243,7 @@ impl BackendMemory {
         }
     }
 
-    fn evidence(&self, now: Instant) -> Evidence {
+    fn evidence(&self, asked: &UtilizationKind, now: Instant) -> Evidence {
         let mean = |(value, span, age): (f64, f64, f64)| {
             (value.is_finite() && value >= 0.0).then(|| Mean {
                 value,
@@ -251,14 +258,16 @@ impl BackendMemory {
             }
         }
         let reported = self.reported_age.map(|(age, ago)| (seconds(age), before(ago, now)));
+        let capacity = Capacity {
+            mean: self.capacity.and_then(mean),
+            counts_connections: self.counts_connections,
+            load: self.load.and_then(mean),
+            asked: self.asked.filter(|asked| (0.0..=super::weights::grid::MOST).contains(asked)),
+            reported: self.reported.map(|age| before(age, now)),
+        };
         Evidence {
             outcomes,
-            capacity: Capacity {
-                mean: self.capacity.and_then(mean),
-                load: self.load.and_then(mean),
-                asked: self.asked.filter(|asked| (0.0..=super::weights::grid::MOST).contains(asked)),
-                reported: self.reported.map(|age| before(age, now)),
-            },
+            capacity: if self.is_asked_so(asked) { capacity } else { Capacity::default() },
             probation: if self.proven { Probation::PROVEN } else { Probation::BEGUN },
             age: Age::restored(before(self.seen, now), self.founding, reported),
             published: None,
@@ -266,17 +275,37 @@ impl BackendMemory {
         }
     }
 
-    fn give(&self, backend: &mut Backend, now: Instant) {
+    /// Whether its server is asked as it was.
+    fn is_asked_so(&self, asked: &UtilizationKind) -> bool {
+        self.source.as_deref() == source_of(asked)
+    }
+
+    fn give(&self, backend: &mut Backend, asked: &UtilizationKind, now: Instant) {
         backend.damping.remember(self.downs.iter().map(|age| before(*age, now)), seconds(self.hold));
+        if self.is_asked_so(asked) {
+            self.give_words(backend, now);
+        }
+        // It counts as up only if both its checks and its words say so.
+        if backend.damping.is_up() && !backend.passes() {
+            backend.damping.begin_down();
+        }
+    }
+
+    fn give_words(&self, backend: &mut Backend, now: Instant) {
         let admins = [AdminState::Ready, AdminState::Drain, AdminState::Maint];
         let admin = admins.into_iter().find(|admin| self.admin.as_deref() == Some(admin_name(*admin)));
         let words = Words { admin, failure: self.failure.clone(), asks_for_none: self.asks_for_none };
         let last = self.reported.map(|age| before(age, now));
         backend.reports.remember(words, last, self.utilization);
-        // It counts as up only if both its checks and its words say so.
-        if backend.damping.is_up() && !backend.passes() {
-            backend.damping.begin_down();
-        }
+    }
+}
+
+/// What names a way of asking whose answers mean the same; `None`: nobody is asked.
+fn source_of(kind: &UtilizationKind) -> Option<&'static str> {
+    match kind {
+        UtilizationKind::None => None,
+        UtilizationKind::AgentCheck { percent: Percent::Idle, .. } => Some("agent-check, idle"),
+        kind => Some(kind.name()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use xdp_lb_common::ids::BackendId;
 
@@ -13,6 +13,12 @@ use crate::config::{Utilization, UtilizationKind};
 
 /// Most letters kept of what a server says.
 const LONGEST_WORDS: usize = 200;
+
+/// Most requests that one report stands for: sums of them stay numbers, whatever a server says.
+const MOST_REQUESTS: f64 = 1e6;
+
+/// For so long it is not told again that a server was started again.
+const TOLD_AGAIN: Duration = Duration::from_secs(300);
 
 /// The reports of one backend.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +34,8 @@ pub(super) struct Reports {
     ceased: u64,
     has_ceased: bool,
     problem: String,
+    /// When it was told that the server was started again.
+    told: Option<Instant>,
 }
 
 /// What a server said last that is not a figure. It holds until it says otherwise: that it cannot be asked changes
@@ -78,6 +86,15 @@ impl Reports {
         self.last = Some(now);
         self.utilization = report.utilization.or(self.utilization);
         self.words.take(report);
+    }
+
+    /// Whether it is to be told that the server was started again: not of each time, where it is again and again.
+    fn tells_of_restart(&mut self, now: Instant) -> bool {
+        let told = self.told.is_some_and(|told| now.saturating_duration_since(told) < TOLD_AGAIN);
+        if !told {
+            self.told = Some(now);
+        }
+        !told
     }
 
     /// What an earlier agent was told.
@@ -150,7 +167,7 @@ impl Control {
         backend.evidence.capacity.report(&report, seen, &spec, now);
         backend.evidence.probation.succeed();
         let restarted = report.age.and_then(|age| Some((backend.evidence.age.report(age, now)?, age)));
-        if let Some((before, age)) = restarted {
+        if let Some((before, age)) = restarted.filter(|_| backend.reports.tells_of_restart(now)) {
             let what =
                 format!("started again: it was {} s old, and is {} s", before.as_secs(), age.as_secs());
             self.announce_backend(id, what, false, out);
@@ -191,7 +208,8 @@ impl Control {
             }
             _ => {}
         }
-        let down = words.failure.as_ref().filter(|_| words.failure != before.failure);
+        // Its reason may change with every report.
+        let down = words.failure.as_ref().filter(|_| before.failure.is_none());
         let down = down.map(|reason| format!("down: its agent says: {reason}"));
         self.turn(id, down, now, out);
         self.touch(id);
@@ -230,10 +248,12 @@ fn requests_since(
     now: Instant,
 ) -> Option<(f64, f64)> {
     let (rate, errors) = (report.rate?, report.errors?);
+    let failing = if rate > 0.0 { (errors / rate).min(1.0) } else { 0.0 };
     // A server that was silent for long says nothing of all that time.
     let since = last.map_or(spec.interval, |last| now.saturating_duration_since(last));
     let seconds = since.min(2 * spec.interval).as_secs_f64();
-    Some((errors.min(rate) * seconds, rate * seconds))
+    let count = (rate * seconds).min(MOST_REQUESTS);
+    Some((failing * count, count))
 }
 
 /// A report whose numbers are such. Who made it has checked; a weight is bounded here all the same.

@@ -16,15 +16,27 @@ use super::weights::{Factors, Member, Part, assess, failopen};
 use super::{Command, Control};
 use crate::config::{HealthKind, Protocol};
 
+/// Tables made in one tick, of all VIPs together, but for the last one's: each takes milliseconds in which nothing else
+/// is done. Those whose turn it is not wait for the next.
+const MOST_TABLES: u32 = 32;
+
 impl Control {
     /// What a second's counters show, and what follows.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Vec<Command>) {
-        let ids: Vec<VipId> = self.vips.keys().copied().collect();
+        let mut ids: Vec<VipId> = self.vips.keys().copied().collect();
+        let first = ids.partition_point(|id| *id < self.publishes_first);
+        ids.rotate_left(first);
+        let (mut room, mut waiting) = (MOST_TABLES, None);
         for id in ids {
             let members = self.members_of(id);
             self.look_at(id, &members, now, out);
-            self.publish(id, &members, now, out);
+            if room == 0 {
+                waiting.get_or_insert(id);
+            }
+            let made = self.publish(id, &members, room > 0, now, out);
+            room = room.saturating_sub(made);
         }
+        self.publishes_first = waiting.unwrap_or(VipId::new(0));
     }
 
     fn members_of(&self, id: VipId) -> Vec<BackendId> {
@@ -125,6 +137,7 @@ impl Control {
     /// wrong, and who is really down would get what is lost in any case.
     pub(super) fn elect(&mut self, id: VipId, out: &mut Vec<Command>) {
         let members = self.members_of(id);
+        self.need(id, &members, out);
         let parts: Vec<Part> =
             members.iter().filter_map(|member| self.backends.get(*member)).map(Backend::part).collect();
         let count = |part: Part| parts.iter().filter(|other| **other == part).count();
@@ -149,6 +162,34 @@ impl Control {
                 "no more than half of the backends are down: those get nothing".into()
             };
             self.announce_vip(id, what, suspended, out);
+        }
+    }
+
+    /// Decides whether those that ask for no new connections get them: where nobody else could take any. What they ask
+    /// for is a measure of theirs, and no reason to serve nobody, or to serve by those that are down.
+    fn need(&mut self, id: VipId, members: &[BackendId], out: &mut Vec<Command>) {
+        let of = |member: &BackendId| self.backends.get(*member);
+        let declining: Vec<bool> = members.iter().map(|m| of(m).is_some_and(Backend::declines)).collect();
+        let others = members.iter().zip(&declining).filter(|(_, declines)| !**declines);
+        let others = others.filter_map(|(member, _)| of(member)).any(|b| b.part() == Part::Takes);
+        let needs_all = !others && declining.contains(&true);
+        let Some(vip) = self.vips.get_mut(&id) else { return };
+        let is_news = std::mem::replace(&mut vip.needs_all, needs_all) != needs_all;
+        for (&member, declines) in members.iter().zip(declining) {
+            let Some(backend) = self.backends.get_mut(member) else { continue };
+            let needed = needs_all && declines;
+            if std::mem::replace(&mut backend.needed, needed) != needed {
+                backend.drained &= backend.is_leaving();
+                self.due.entries.insert(member);
+            }
+        }
+        if is_news {
+            let what = if needs_all {
+                "all that could take new connections ask for none: they get them all the same"
+            } else {
+                "who asks for no new connections gets none again"
+            };
+            self.announce_vip(id, what.into(), needs_all, out);
         }
     }
 
@@ -193,14 +234,22 @@ impl Control {
         assess(&members, vip.rules(), now)
     }
 
-    /// Publishes weights that have been off for long enough, as far as slots may move.
-    fn publish(&mut self, id: VipId, members: &[BackendId], now: Instant, out: &mut Vec<Command>) {
+    /// Publishes weights that have been off for long enough, as far as slots may move, if there is `room` for that. How
+    /// many tables were made.
+    fn publish(
+        &mut self,
+        id: VipId,
+        members: &[BackendId],
+        room: bool,
+        now: Instant,
+        out: &mut Vec<Command>,
+    ) -> u32 {
         // A table that is about to be made anew for harder reasons is made first.
         if self.due.tables.contains(&id) || self.due.held.contains_key(&id) {
-            return;
+            return 0;
         }
         let factors = self.assess(id, members, now);
-        let Some(vip) = self.vips.get_mut(&id).filter(|vip| !vip.suspended) else { return };
+        let Some(vip) = self.vips.get_mut(&id).filter(|vip| !vip.suspended) else { return 0 };
         let weights = vip.config.weights;
         let mut entries = Vec::with_capacity(members.len());
         let mut whose = Vec::with_capacity(members.len());
@@ -214,12 +263,14 @@ impl Control {
             whose.push(member);
         }
         let unfinished = vip.publisher.is_unfinished();
-        if !unfinished && entries.iter().all(|entry| entry.wish.is_none()) {
-            return;
+        if !room || !unfinished && entries.iter().all(|entry| entry.wish.is_none()) {
+            return 0;
         }
         let size = vip.table.len();
-        let Some(allowed) = vip.publisher.allowance(&weights, size, now) else { return };
-        let build = |multipliers: &[Multiplier]| {
+        let Some(allowed) = vip.publisher.allowance(&weights, size, now) else { return 0 };
+        let mut made = 0;
+        let mut build = |multipliers: &[Multiplier]| {
+            made += 1;
             let of: BTreeMap<BackendId, &Multiplier> = whose.iter().copied().zip(multipliers).collect();
             let weight = |id: BackendId, backend: &Backend| {
                 of.get(&id).map_or(0.0, |multiplier| f64::from(backend.weight.get()) * multiplier.get())
@@ -232,9 +283,9 @@ impl Control {
             let (moved, desired) = build(&published);
             Some((published, moved, desired))
         } else {
-            publish::fit(&entries, allowed, size, build)
+            publish::fit(&entries, allowed, size, &mut build)
         };
-        let Some((multipliers, differing, desired)) = fitted else { return };
+        let Some((multipliers, differing, desired)) = fitted else { return made };
         for (member, multiplier) in whose.iter().zip(multipliers) {
             if let Some(backend) = self.backends.get_mut(*member) {
                 backend.evidence.published = Some(multiplier);
@@ -244,5 +295,6 @@ impl Control {
         let desired = vip.table.at_most(desired, allowed);
         let changes = vip.take_table(&desired, &self.backends, now);
         self.write_slots(id, changes, now, out);
+        made
     }
 }

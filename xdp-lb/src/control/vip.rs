@@ -35,6 +35,8 @@ pub(super) struct Vip {
     pub(super) publisher: Publisher,
     /// More than half of its backends are down, and so all are tried.
     pub(super) suspended: bool,
+    /// All that could take new connections ask for none, and so get them.
+    pub(super) needs_all: bool,
     /// Whether no slot takes new connections.
     pub(super) refusing: bool,
     /// Whether the table has ever led anywhere.
@@ -58,6 +60,7 @@ impl Vip {
             meter,
             publisher: Publisher::default(),
             suspended: false,
+            needs_all: false,
             refusing,
             was_filled,
             made_of: None,

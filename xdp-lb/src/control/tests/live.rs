@@ -194,3 +194,44 @@ fn a_server_that_was_away_from_the_beginning_warms_up_when_it_comes() {
     run_checks(&mut control, None, at(200), 210);
     assert!((effective(&control, 1) - 9.92).abs() < 0.01, "{}", effective(&control, 1));
 }
+
+/// A table takes milliseconds to make: where all VIPs want one at once, checks and downs do not wait for all.
+#[test]
+fn vips_take_turns_where_all_have_weights_to_publish() {
+    const VIPS: u8 = 48;
+    let vips = (1..=VIPS).map(|last| {
+        let mut vip = live(unchecked(), 3);
+        vip.name = format!("vip-{last}");
+        vip.address = IpAddr::from([203, 0, 113, last]);
+        vip
+    });
+    let mut config = config(vips.collect());
+    (config.agent.max_vips, config.agent.max_backends) = (64, 256);
+    let (mut control, _) = Control::new(config, None, None, 1, at(0));
+    let mut published = std::collections::BTreeMap::new();
+    for now in 1..=30 {
+        let reports = (1..=u16::from(VIPS) * 3).map(|index| {
+            let last = ((index - 1) % 3 + 1) as u8;
+            let report = Report { weight: Some(if last == 1 { 0.5 } else { 1.0 }), ..Report::default() };
+            Event::Reported { backend: id(index), address: address(last), report: Ok(report) }
+        });
+        control.handle_all(reports.collect::<Vec<_>>(), at(now));
+        let commands = second(&mut control, now);
+        let written: Vec<VipId> = commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::WriteSlots { vip, changes } if changes.iter().any(|(_, slot)| slot.is_moved()) => {
+                    Some(*vip)
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(written.len() <= 32, "{} tables in second {now}", written.len());
+        for vip in written {
+            published.entry(vip).or_insert(now);
+        }
+    }
+    assert_eq!(published.len(), usize::from(VIPS));
+    assert!(published.values().all(|second| *second <= 12), "{published:?}");
+    assert!(control.status(at(30)).vips.iter().all(|vip| vip.backends[0].effective_weight == 50.0));
+}

@@ -2,7 +2,7 @@
 
 use super::live::{large, live, second};
 use super::*;
-use crate::config::UtilizationKind;
+use crate::config::{UtilizationKind, Warmup};
 
 fn say(control: &mut Control, last: u8, report: Report, now: u64) -> Vec<Command> {
     control.handle(
@@ -167,6 +167,69 @@ fn a_restart_that_a_report_tells_of_is_said() {
     let aged = |seconds| Report { age: Some(Duration::from_secs(seconds)), ..Report::default() };
     assert_eq!(say(&mut control, 1, aged(500), 1), []);
     assert_eq!(names(&say(&mut control, 1, aged(1), 10)), ["started again: it was 509 s old, and is 1 s"]);
+}
+
+/// Whoever answers in several servers' place is as old as the youngest of them.
+#[test]
+fn ages_that_contradict_each_other_move_nothing_and_are_told_once() {
+    let mut vip = live(unchecked(), 4);
+    vip.warmup = Warmup::DEFAULT;
+    let (mut control, _) = Control::new(large(vec![vip]), None, None, 1, at(0));
+    let aged = |seconds| Report { age: Some(Duration::from_secs(seconds)), ..Report::default() };
+    let (mut said, mut factors) = (Vec::new(), Vec::new());
+    for now in 1..=200 {
+        for last in 2..=4 {
+            say(&mut control, last, aged(5000 + now), now);
+        }
+        let age = if now % 2 == 0 { now } else { 3000 + now };
+        said.extend(names(&say(&mut control, 1, aged(age), now)));
+        second(&mut control, now);
+        factors.push(control.status(at(now)).vips[0].backends[0].factors[3].value);
+    }
+    assert_eq!(said, ["started again: it was 3002 s old, and is 2 s"]);
+    assert!(factors[1..].is_sorted(), "{factors:?}");
+    assert_eq!(factors.last(), Some(&1.0));
+    let mut said = Vec::new();
+    for now in 201..=400 {
+        said.extend(names(&say(&mut control, 2, aged(now % 5), now)));
+    }
+    assert_eq!(said.len(), 1, "one that starts again and again: {said:?}");
+}
+
+#[test]
+fn a_reason_that_changes_all_the_time_is_told_once() {
+    let mut control = start(4);
+    say(&mut control, 1, operational(Err("load 23.1")), 1);
+    for now in 2..10 {
+        assert_eq!(say(&mut control, 1, operational(Err(&format!("load 2{now}.0"))), now), []);
+    }
+    assert_eq!(status(&control).backends[0].reason, "its agent says: load 29.0");
+}
+
+/// A percentage is a measure, and a measure that speaks against all of them is no reason to serve nobody.
+#[test]
+fn servers_that_all_ask_for_nothing_are_served_all_the_same() {
+    let percent = |weight| Report { weight: Some(weight), ..Report::default() };
+    let shares = |control: &Control| -> Vec<bool> {
+        status(control).backends.iter().map(|backend| backend.share > 0.0).collect()
+    };
+    let (mut control, _) = Control::new(large(vec![live(health(), 3)]), None, None, 1, at(0));
+    run_checks(&mut control, None, at(0), 10);
+    run_checks(&mut control, Some(3), at(10), 20);
+    say(&mut control, 1, percent(0.0), 20);
+    assert_eq!(shares(&control), [false, true, false]);
+    let commands = say(&mut control, 2, percent(0.0), 21);
+    let what = "all that could take new connections ask for none: they get them all the same";
+    assert!(names(&commands).contains(&what.into()), "{:?}", names(&commands));
+    assert_eq!(shares(&control), [true, true, false], "who is down gets none");
+    assert_eq!(status(&control).backends[0].state, "up");
+    let commands = say(&mut control, 2, percent(0.5), 22);
+    assert!(names(&commands).contains(&"who asks for no new connections gets none again".into()));
+    assert_eq!(shares(&control), [false, true, false]);
+    say(&mut control, 2, admin(AdminState::Drain), 23);
+    assert_eq!(shares(&control), [true, false, false]);
+    say(&mut control, 1, admin(AdminState::Drain), 24);
+    assert_eq!(shares(&control)[..2], [false, false], "what an operator wants is no measure");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::live::{large, live, report, second};
 use super::*;
+use crate::config::{Percent, UtilizationKind};
 
 /// What the kernel holds after these commands.
 #[derive(Default)]
@@ -170,4 +171,75 @@ fn numbers_that_make_no_sense_are_none() {
         Control::new(config(vec![vip(unchecked(), backends())]), None, Some(remembered), 2, at(10));
     assert!(weights(&next).iter().all(|weight| (1.0..=400.0).contains(weight)), "{:?}", weights(&next));
     second(&mut next, 11);
+}
+
+/// What an agent says holds until it says otherwise, which it can only while it is asked.
+#[test]
+fn what_a_server_said_ends_where_it_is_asked_otherwise() {
+    let failing = Report { operational: Some(Err("disk full".into())), ..Report::default() };
+    let admin = |admin| Report { admin: Some(admin), ..Report::default() };
+    let percent = |weight| Report { weight: Some(weight), ..Report::default() };
+    let said = [admin(AdminState::Drain), admin(AdminState::Maint), failing, percent(0.0), percent(0.5)];
+    let as_before = live(unchecked(), 4);
+    let mut by_orca = as_before.clone();
+    by_orca.utilization.kind = UtilizationKind::OrcaGrpc { port: 9709 };
+    let mut percent = as_before.clone();
+    percent.utilization.kind =
+        UtilizationKind::AgentCheck { port: 9707, send: String::new(), percent: Percent::Weight };
+    let unasked = vip(unchecked(), as_before.backends.clone());
+    for report in said {
+        let mut kept = Kept::default();
+        let (mut control, commands) = Control::new(large(vec![as_before.clone()]), None, None, 1, at(0));
+        kept.obey(&commands);
+        let event = Event::Reported { backend: id(1), address: address(1), report: Ok(report.clone()) };
+        kept.obey(&control.handle(event, at(1)));
+        let remembered = through_a_file(&control.remember(at(2)));
+        for (vip, ends) in [(&as_before, false), (&by_orca, true), (&percent, true), (&unasked, true)] {
+            let config = large(vec![vip.clone()]);
+            let (mut next, _) =
+                Control::new(config, Some(kept.adopted()), Some(remembered.clone()), 2, at(2));
+            second(&mut next, 3);
+            let backend = next.status(at(3)).vips.remove(0).backends.remove(0);
+            let is_over = backend.state == "up" && backend.factors[1].value == 1.0;
+            assert_eq!(is_over, ends, "{report:?}, asked by {:?}: {backend:?}", vip.utilization.kind);
+        }
+    }
+}
+
+#[test]
+fn who_was_down_before_the_start_returns_cold() {
+    let mut warming = vip(health(), (1..=4).map(|last| backend(last, 100)).collect());
+    warming.warmup = crate::config::Warmup::DEFAULT;
+    let config = || large(vec![warming.clone()]);
+    let mut kept = Kept::default();
+    let (mut control, commands) = Control::new(config(), None, None, 1, at(0));
+    kept.obey(&commands);
+    kept.obey(&run_checks(&mut control, None, at(0), 200));
+    kept.obey(&run_checks(&mut control, Some(2), at(200), 210));
+    let remembered = through_a_file(&control.remember(at(210)));
+    for remembered in [Some(remembered), None] {
+        let (mut next, _) = Control::new(config(), Some(kept.adopted()), remembered, 2, at(210));
+        run_checks(&mut next, None, at(210), 215);
+        second(&mut next, 215);
+        let backends = next.status(at(215)).vips.remove(0).backends;
+        assert_eq!(backends[1].state, "up");
+        if backends[0].factors[3].reason == "there from the beginning: taken as warm" {
+            assert!(backends[1].factors[3].reason.contains("s of 90"), "{:?}", backends[1].factors[3]);
+        }
+    }
+}
+
+#[test]
+fn no_number_of_a_server_spoils_what_is_written() {
+    let (mut control, _) = Control::new(large(vec![live(unchecked(), 2)]), None, None, 1, at(0));
+    for now in [1, 1, 2, 4] {
+        let huge = Report { errors: Some(f64::MAX), ..Report::default() };
+        for report in [huge.clone(), Report { errors: Some(0.0), ..huge }] {
+            let report = Report { utilization: Some(0.02), rate: Some(f64::MAX), ..report };
+            let event = Event::Reported { backend: id(1), address: address(1), report: Ok(report) };
+            control.handle(event, at(now));
+        }
+    }
+    let remembered = control.remember(at(5));
+    assert_eq!(through_a_file(&remembered), remembered);
 }

@@ -66,10 +66,14 @@ impl Age {
         (self.seen, self.founding, self.reported)
     }
 
-    /// What the server says. The age it was thought to have, if it must have been started again since.
+    /// What the server says. The age it was thought to have, if it must have been started again since. Nobody grows
+    /// older than by the time that passes: where another answers in its place now and then, the youngest age holds, so
+    /// that its weight does not go back and forth.
     pub(in crate::control) fn report(&mut self, age: Duration, now: Instant) -> Option<Duration> {
         let before = self.reported.map(|_| self.at(now));
-        self.reported = Some((age, now));
+        if before.is_none_or(|before| age < before) {
+            self.reported = Some((age, now));
+        }
         before.filter(|before| age.saturating_add(SLACK) < *before)
     }
 

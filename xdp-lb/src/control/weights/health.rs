@@ -1,7 +1,8 @@
 //! H: how many of a backend's checks, connections and requests failed lately.
 //!
 //! A server's own reports of errors count as well, each error and each request: who fails fast has room, and would
-//! otherwise be taken for a good one.
+//! otherwise be taken for a good one. Whoever sees the most failures is believed: a thousand requests that a server
+//! counts as good say nothing of the way to it.
 //!
 //! Connections speak through the data path's counters (see `passive`). What cannot be seen is a single SYN without an
 //! answer: answers go past the balancer, directly from the server to the client.
@@ -89,23 +90,23 @@ impl Outcomes {
         let Some(last) = self.0.back() else { return (1.0, Why::Sound) };
         let ago = now.saturating_duration_since(last.at);
         let left = 1.0 - ago.as_secs_f64() / weights.failure_fade.as_secs_f64().max(f64::EPSILON);
-        let sum = |of: fn(&Sample) -> f64| self.0.iter().map(of).sum::<f64>();
-        let (failures, count) = (sum(|sample| sample.failures), sum(|sample| sample.count));
-        if left <= 0.0 || failures <= 0.0 {
+        let seen_by = |source| {
+            let samples = self.0.iter().filter(|sample| sample.source == source);
+            let (failures, count) = samples.fold((0.0, 0.0), |(failures, count), sample| {
+                (failures + sample.failures, count + sample.count)
+            });
+            (source, failures, count, wilson_lower(failures, count, WILSON_Z))
+        };
+        let all = [Source::Check, Source::Traffic, Source::Report].map(seen_by);
+        let worst = all.into_iter().max_by(|(.., a), (.., b)| a.total_cmp(b));
+        let Some((source, failures, count, errors)) = worst.filter(|(_, failures, ..)| *failures > 0.0)
+        else {
+            return (1.0, Why::Sound);
+        };
+        if left <= 0.0 {
             return (1.0, Why::Sound);
         }
-        let errors = wilson_lower(failures, count, WILSON_Z) * left;
-        let seen_by = |source| -> f64 {
-            let samples = self.0.iter().filter(|sample| sample.source == source);
-            samples.map(|sample| sample.failures).sum()
-        };
-        let [check, traffic, report] = [Source::Check, Source::Traffic, Source::Report].map(seen_by);
-        let source = match (traffic > 0.0, report > 0.0) {
-            (_, true) if report >= traffic.max(check) => Source::Report,
-            (true, _) => Source::Traffic,
-            _ => Source::Check,
-        };
-        (derated(errors, weights.failure_floor.get()), Why::Derated { failures, count, source, ago })
+        (derated(errors * left, weights.failure_floor.get()), Why::Derated { failures, count, source, ago })
     }
 }
 
@@ -117,7 +118,7 @@ impl Why {
             Self::Derated { failures, count, source, ago } => {
                 let what = match source {
                     Source::Check => "checks failed",
-                    Source::Traffic => "checks and connections failed",
+                    Source::Traffic => "connections failed",
                     Source::Report => "requests failed, as it reports",
                 };
                 let ago = ago.as_secs();
@@ -170,6 +171,30 @@ mod tests {
         for (what, samples, second, expected) in rows {
             let (factor, _) = outcomes(samples).factor(&Weights::DEFAULT, at(second));
             assert!((factor - expected).abs() < 2e-3, "{what}: {factor}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn who_sees_the_most_failures_is_believed() {
+        let good = [(Source::Check, 0.0, 1.0), (Source::Traffic, 0.0, 0.0), (Source::Report, 0.0, 1000.0)];
+        // Description, who sees failures, of what they see each second, what is said.
+        let rows = [
+            ("checks", Source::Check, 1.0, 1.0, "derated: 5 of 5 checks failed"),
+            ("clients", Source::Traffic, 10.0, 10.0, "derated: 50 of 50 connections failed"),
+            ("itself", Source::Report, 500.0, 1000.0, "derated: 2500 of 5000 requests failed, as it reports"),
+        ];
+        for (what, who, failures, count, expected) in rows {
+            let mut outcomes = Outcomes::default();
+            for second in 0..5 {
+                for (source, fine, all) in good {
+                    let (failures, count) = if source == who { (failures, count) } else { (fine, all) };
+                    outcomes
+                        .add(Sample { source, failures, count, ..check(second.into(), 0.0, 0.0) }, WINDOW);
+                }
+            }
+            let (factor, why) = outcomes.factor(&Weights::DEFAULT, at(4));
+            assert!(factor < 0.3, "{what}: {factor}");
+            assert_eq!(why.words(), expected);
         }
     }
 

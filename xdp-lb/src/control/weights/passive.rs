@@ -4,6 +4,8 @@
 //! looks like any other. But a client that is answered goes on: its ACK, its request and its FIN come by, while one that
 //! is not sends its SYN again. Many new connections with next to no other packets speak against a server, as long as
 //! the VIP's other servers show that this is not what all clients do: a flood of SYNs hits all alike, and says nothing.
+//! That a server has far fewer other packets than the rest is not enough: theirs may be those of old connections, of
+//! which one that has just joined has none.
 
 use super::super::curves::median;
 
@@ -19,7 +21,7 @@ pub(in crate::control) struct Seen {
 /// Fewer new connections prove nothing.
 const LEAST_FLOWS: u64 = 20;
 
-/// Further packets for each new connection, at the median, by which the measure is sound.
+/// Further packets for each new connection: at the median so many for the measure to be sound, and fewer at a suspect.
 const SOUND: f64 = 1.0;
 
 /// The part of the median below which a backend is suspect.
@@ -48,7 +50,8 @@ pub(in crate::control) fn failures(seen: &[Seen]) -> Vec<Option<(f64, f64)>> {
         return vec![None; seen.len()];
     };
     let failing = |seen: &Seen| {
-        let part = seen.answered().map(|answered| answered / median).filter(|part| *part < SUSPECT)?;
+        let answered = seen.answered().filter(|answered| *answered < SOUND)?;
+        let part = Some(answered / median).filter(|part| *part < SUSPECT)?;
         let count = (seen.just_now as f64).min(MOST_OUTCOMES);
         (count > 0.0).then_some(((1.0 - part) * count, count))
     };
@@ -76,6 +79,11 @@ mod tests {
             ("a flood hits all alike", vec![seen(10_000, 10_100); 3], vec![None; 3]),
             ("a flood on top of clients", vec![seen(300, 900); 3], vec![None; 3]),
             ("short connections beside long ones", vec![seen(100, 300), good, good], vec![None; 3]),
+            (
+                "new beside long connections",
+                vec![seen(20, 100), seen(20, 20_000), seen(20, 20_000)],
+                vec![None; 3],
+            ),
             ("nothing came by", vec![Seen::default(); 2], vec![None; 2]),
             ("alone", vec![seen(100, 100)], vec![None]),
         ];

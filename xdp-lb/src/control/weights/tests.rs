@@ -230,3 +230,28 @@ proptest! {
         }
     }
 }
+
+/// Some servers report their requests, of the others connections are counted.
+#[test]
+fn requests_are_not_compared_with_connections() {
+    let mut fleet = vec![founding(); 4];
+    for second in 0..=60 {
+        for (index, evidence) in fleet.iter_mut().enumerate() {
+            let rate = (index < 2).then_some(1000.0);
+            let report = Report { utilization: Some(0.5), rate, ..Report::default() };
+            evidence.capacity.report(&report, Some(100.0), &Utilization::DEFAULT, at(second));
+        }
+    }
+    let factors: Vec<f64> = assess_all(&fleet, 60).iter().map(|factors| factors.utilization).collect();
+    assert_eq!(factors, [1.0; 4]);
+    // One that leaves its rate out now and then is judged by those that it does not leave out.
+    for second in 61..=120 {
+        for (index, evidence) in fleet.iter_mut().enumerate() {
+            let rate = (index < 3 && (index > 0 || second % 2 == 0)).then_some(1000.0);
+            let report = Report { utilization: Some(0.5), rate, ..Report::default() };
+            evidence.capacity.report(&report, Some(100.0), &Utilization::DEFAULT, at(second));
+        }
+    }
+    let factors: Vec<f64> = assess_all(&fleet, 120).iter().map(|factors| factors.utilization).collect();
+    assert_eq!(factors, [1.0; 4]);
+}

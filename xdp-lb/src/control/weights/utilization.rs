@@ -40,6 +40,8 @@ const TRUSTED_AFTER: f64 = 1.0 / 3.0;
 pub(in crate::control) struct Capacity {
     /// Mean of `c`.
     pub(in crate::control) mean: Option<Mean>,
+    /// Whether that is of connections, which the data path counts, and not of requests, which the server does.
+    pub(in crate::control) counts_connections: bool,
     /// Utilization, averaged briefly.
     pub(in crate::control) load: Option<Mean>,
     /// Factor that it asks for.
@@ -86,6 +88,8 @@ pub(in crate::control) enum Why {
 pub(in crate::control) struct Fleet {
     /// Of capacities, each beside its configured weight.
     median: Option<f64>,
+    /// What they are of: a server's requests are not compared with another's connections.
+    counts_connections: bool,
     /// Whether servers are known to have room left that braked ones could leave their load to.
     has_room: bool,
 }
@@ -99,14 +103,16 @@ impl Fleet {
     ) -> Self {
         let spec = rules.utilization;
         let (mut reporters, mut stale) = (0usize, 0usize);
-        let (mut capacities, mut loads, mut loaded) = (Vec::new(), 0.0, 0usize);
+        let (mut requests, mut connections) = (Vec::new(), Vec::new());
+        let (mut loads, mut loaded) = (0.0, 0usize);
         for (capacity, configured) in members {
             if capacity.reported.is_none() {
                 continue;
             }
             reporters += 1;
             if capacity.left(spec, now) > 0.0 {
-                capacities.extend(capacity.beside(configured));
+                let of = if capacity.counts_connections { &mut connections } else { &mut requests };
+                of.extend(capacity.beside(configured));
             }
             if capacity.is_stale(spec, now) {
                 stale += 1;
@@ -118,8 +124,10 @@ impl Fleet {
             }
         }
         let mean = if loaded > 0 { loads / loaded as f64 } else { 0.0 };
+        let counts_connections = connections.len() > requests.len();
         Self {
-            median: median(&mut capacities),
+            median: median(if counts_connections { &mut connections } else { &mut requests }),
+            counts_connections,
             has_room: mean <= spec.brake_off.get() && 2 * stale <= reporters,
         }
     }
@@ -141,9 +149,18 @@ impl Capacity {
         }
         let Some(utilization) = report.utilization else { return };
         self.load = Some(Mean::add(self.load, utilization, BRAKE_SMOOTHING, now));
+        let counts_connections = report.rate.is_none();
         let Some(rate) = report.rate.or(seen).filter(|rate| *rate >= LEAST_RATE) else { return };
         if utilization < LEAST_UTILIZATION {
             return;
+        }
+        if self.counts_connections != counts_connections {
+            // Who gives its rate and leaves it out now and then is judged by what it gives.
+            let is_fresh = |mean: Mean| now.saturating_duration_since(mean.at) <= spec.stale_after;
+            if counts_connections && self.mean.is_some_and(is_fresh) {
+                return;
+            }
+            (self.counts_connections, self.mean) = (counts_connections, None);
         }
         let errors = report.errors.unwrap_or(0.0) / rate;
         let capacity = rate / (utilization + errors);
@@ -190,7 +207,8 @@ impl Capacity {
         if let Some(factor) = self.asked {
             return (faded(factor), Why::Asked { factor, stale });
         }
-        let ratio = fleet.median.zip(self.beside(configured)).map(|(median, own)| {
+        let own = self.beside(configured).filter(|_| self.counts_connections == fleet.counts_connections);
+        let ratio = fleet.median.zip(own).map(|(median, own)| {
             let trusted = spec.smoothing.as_secs_f64() * TRUSTED_AFTER;
             let span = self.mean.map_or(0.0, |mean| mean.span.as_secs_f64());
             let trust = if trusted > 0.0 { (span / trusted).min(1.0) } else { 1.0 };
