@@ -7,7 +7,7 @@ use xdp_lb::control::Command;
 use xdp_lb_common::slot::Slot;
 use xdp_lb_tests::packet::{self, Packet};
 use xdp_lb_tests::require_root;
-use xdp_lb_tests::world::services::{self, ACROSS, BACK, SMALL, Server, TWO4, WEB4};
+use xdp_lb_tests::world::services::{self, ACROSS, BACK, SMALL, Server, TWO_SIP4, TWO4, WEB4};
 use xdp_lb_tests::world::{HostTables, KernelProgram, World, agent};
 
 const FIN: u8 = 0x01;
@@ -177,5 +177,25 @@ fn recorded_connections_are_in_flight_once_and_others_as_often_as_they_say() {
         assert_eq!(in_flight(HostTables::new(&agent, 7), slots, &segments), expected);
         require_root!();
         assert_eq!(in_flight(KernelProgram::load(&agent), slots, &segments), expected);
+    }
+}
+
+#[test]
+fn datagrams_of_a_flow_count_once_and_not_at_all_while_it_is_not_recorded() {
+    fn counts(mut world: impl World) -> Vec<i32> {
+        services::apply(&mut world, &services::fill());
+        services::apply(&mut world, &[services::table(TWO_SIP4, Slot::stable(BACK.id()))]);
+        let frame = packet::udp("198.51.100.7:20000", "203.0.113.30:5060").frame();
+        let mut count = |_| {
+            assert_eq!(world.handle(&frame).forwarded.unwrap().backend, BACK.id());
+            world.load(BACK.id()).unwrap().in_flight
+        };
+        (0..3).map(&mut count).collect()
+    }
+    for (limit, expected) in [(1000, [1; 3]), (0, [0; 3])] {
+        let agent = agent(&format!("{}\nflow_insert_limit = {limit}", services::AGENT));
+        assert_eq!(counts(HostTables::new(&agent, 7)), expected, "{limit} a second");
+        require_root!();
+        assert_eq!(counts(KernelProgram::load(&agent)), expected, "{limit} a second");
     }
 }

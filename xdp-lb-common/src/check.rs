@@ -9,9 +9,10 @@ use crate::reason::Reason;
 use crate::rewrite;
 use crate::wire::{ETHERNET_LEN, IPV4_LEN, IPV6_LEN, ethertype};
 
-/// Mark (`SO_MARK`) of a check's packets but for the backend's id in its low fifteen bits: "lb" in ASCII above them.
-/// All other bits are compared, so that other programs' marks, which commonly are single bits, are not taken for it.
-pub const CHECK_MARK: u32 = 0x6c62_0000;
+/// Mark (`SO_MARK`) of a check's packets but for the backend's id in its low fifteen bits: "lb" in ASCII above them, and
+/// the bit between. All other bits are compared, so that other programs' marks are not taken for it: single bits, or a
+/// number of theirs in the upper half beside flags in the lower, which leave out that bit (Cilium's identities).
+pub const CHECK_MARK: u32 = 0x6c62_8000;
 
 /// The bits that tell a check's mark from others.
 pub const CHECK_MASK: u32 = !0x7fff;
@@ -126,6 +127,10 @@ mod tests {
             assert_eq!(backend_of(u32::from(index)), None);
         }
         assert_eq!(backend_of(CHECK_MARK), None);
+        // Identity or proxy port 27746 of Cilium, which may be that of any pod.
+        for others in [0x6c62_0f00, 0x6c62_0200, 0x6c62_0001, 0x4000, 0x8000] {
+            assert_eq!(backend_of(others), None, "{others:#x}");
+        }
     }
 
     #[test]

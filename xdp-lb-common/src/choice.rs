@@ -75,14 +75,25 @@ pub fn choose<T: Tables>(
     if is_usable && of_second.beats(&of_first, margin) { second } else { first }
 }
 
-/// A connection was opened to a backend, or else closed. More closes than openings are an error of the estimate, which
-/// forgets it at once.
+/// Estimates do not grow from here on: what all CPUs may add at once still fits, and none becomes negative.
+const MOST_IN_FLIGHT: i32 = 1 << 30;
+
+/// A connection was opened to a backend, or else closed.
 #[inline(always)]
 pub fn count<T: Tables>(backend: BackendId, opens: bool, tables: &T) {
-    if opens {
-        tables.add_in_flight(backend, 1);
-    } else if tables.load(backend).in_flight > 0 {
-        tables.add_in_flight(backend, -1);
+    let more = step(tables.load(backend).in_flight, opens);
+    if more != 0 {
+        tables.add_in_flight(backend, more);
+    }
+}
+
+/// What is to be added to an estimate. More closes than openings are an error of it, which it forgets at once.
+#[inline(always)]
+const fn step(in_flight: i32, opens: bool) -> i32 {
+    match opens {
+        true if in_flight < MOST_IN_FLIGHT => 1,
+        false if in_flight > 0 => -1,
+        _ => 0,
     }
 }
 
@@ -113,6 +124,15 @@ mod tests {
             (load(0, 1, 0), load(u32::MAX, u32::MAX, i32::MAX), u32::MAX, true),
         ] {
             assert_eq!(second.beats(&first, margin), wins, "{second:?} against {first:?}, margin {margin}");
+        }
+    }
+
+    #[test]
+    fn an_estimate_neither_overflows_nor_falls_below_zero() {
+        for (in_flight, opens, closes) in
+            [(-3, 1, 0), (0, 1, 0), (1, 1, -1), (MOST_IN_FLIGHT - 1, 1, -1), (i32::MAX, 0, -1)]
+        {
+            assert_eq!((step(in_flight, true), step(in_flight, false)), (opens, closes), "{in_flight}");
         }
     }
 }

@@ -269,7 +269,9 @@ fn track<'a, T: Tables>(
     } else {
         slot.base().unwrap_or(by_table)
     };
-    if chooses && (new_flow || matches!(flow.signal, Signal::Close)) {
+    // A datagram that could not be recorded opens nothing: the next one would open it once more.
+    let counts = opens || new_flow && recorded || matches!(flow.signal, Signal::Close);
+    if chooses && counts {
         tables.count(id, new_flow);
     }
     let backend = tables.backend(id).ok_or(Reason::NoTable)?;

@@ -46,7 +46,9 @@ impl<D: Datapath> Agent<D> {
         self.log_notes();
         let checks = !ways::checked_by_data_path(&config).is_empty();
         if let Err(e) = self.applier.datapath().lead_checks(checks) {
-            tracing::error!("{e}; checks by the data path fail until the next reload");
+            tracing::error!(
+                "{e}; until the next reload any server of a VIP may answer the checks by the data path"
+            );
         }
         self.feed(Event::Configured(Box::new(config)));
         tracing::info!("configuration reloaded from {}", self.config_path.display());

@@ -155,6 +155,8 @@ impl Table {
     /// Flows may be recorded in any slot, and from now on only tracked ones are looked up: the VIP no longer chooses
     /// between two.
     pub(super) fn track(&mut self, now: Instant) -> Changes {
+        // Also in those that settled before, so that a sweep on its way says nothing of them.
+        self.settled.restart(|_| true, now);
         self.change(now, |_, slot| Slot::tracked_or_none(slot.base(), slot.current()))
     }
 
@@ -337,6 +339,15 @@ mod tests {
         lead(&mut table, &[2, 2], 10);
         assert_eq!(table.sweep(&[], at(5), at(11)), [(1, Slot::stable(id(2)))]);
         assert_eq!(table.slot(0), tracked(1, 2));
+    }
+
+    #[test]
+    fn a_sweep_that_began_before_all_slots_became_tracked_proves_nothing() {
+        let mut table = Table::adopt(3, &[tracked(1, 1), Slot::stable(id(2)), tracked(1, 2)], at(0));
+        assert_eq!(table.track(at(10)), [(1, tracked(2, 2))]);
+        assert_eq!(table.sweep(&[], at(9), at(11)), [], "recorded behind its back until 10");
+        let stable = [(0, Slot::stable(id(1))), (1, Slot::stable(id(2)))];
+        assert_eq!(table.sweep(&[], at(12), at(13)), stable);
     }
 
     #[test]
