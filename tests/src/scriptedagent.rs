@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+
+use crate::netns::Handle;
 
 /// How long a client may take to leave.
 const LEAVE: Duration = Duration::from_secs(1);
 
-/// Answers every connection on a port of its own, on loopback.
+/// Answers every connection on its port.
 #[derive(Debug)]
 pub struct ScriptedAgent {
     port: u16,
+    netns: Option<Handle>,
     state: Arc<Mutex<State>>,
     answering: Option<JoinHandle<()>>,
 }
@@ -27,14 +30,29 @@ struct State {
 }
 
 impl ScriptedAgent {
-    /// Starts it; it says `line`.
+    /// Starts it on a port of its own, on loopback; it says `line`.
     pub fn start(line: &str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening as an agent")?;
+        Self::serve(listener, None, line)
+    }
+
+    /// Starts it on `port` of every IPv4 address of the namespace `netns`.
+    pub fn start_in(netns: &Handle, port: u16, line: &str) -> Result<Self> {
+        let listen = || {
+            netns.enter()?;
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).context("listening as an agent")
+        };
+        let listener = thread::scope(|scope| scope.spawn(listen).join());
+        let listener = listener.map_err(|_| anyhow!("listening as an agent panicked"))??;
+        Self::serve(listener, Some(netns.clone()), line)
+    }
+
+    fn serve(listener: TcpListener, netns: Option<Handle>, line: &str) -> Result<Self> {
         let port = listener.local_addr()?.port();
         let state = Arc::new(Mutex::new(State { line: line.into(), said: 0, stopping: false }));
         let shared = Arc::clone(&state);
         let answering = thread::spawn(move || answer(&listener, &shared));
-        Ok(Self { port, state, answering: Some(answering) })
+        Ok(Self { port, netns, state, answering: Some(answering) })
     }
 
     /// Where it listens.
@@ -58,7 +76,13 @@ impl Drop for ScriptedAgent {
     fn drop(&mut self) {
         lock(&self.state).stopping = true;
         // A connection of our own wakes the thread, which then sees that it is to stop.
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let (netns, port) = (self.netns.clone(), self.port);
+        let wake = thread::spawn(move || {
+            netns
+                .map_or(Ok(()), |netns| netns.enter())
+                .map(|()| TcpStream::connect((Ipv4Addr::LOCALHOST, port)))
+        });
+        let _ = wake.join();
         if let Some(answering) = self.answering.take() {
             let _ = answering.join();
         }

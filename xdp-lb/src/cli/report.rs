@@ -57,8 +57,8 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "SIGNAL", value_enum, default_value_t = Signal::Cpu)]
     by: Signal,
 
-    /// Folder of a control group (version 2) whose processor time is measured in place of the host's, against its limit
-    /// (cpu.max)
+    /// Folder of a control group (version 2) whose processor time is measured in place of the host's, against what it may
+    /// use: the least of its cpu.max, of those of the groups above it, and of its cpuset
     #[arg(long, value_name = "FOLDER")]
     cgroup: Option<PathBuf>,
 

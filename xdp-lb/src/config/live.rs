@@ -181,7 +181,10 @@ impl Warmup {
 }
 
 impl Weights {
-    /// What a VIP has unless told otherwise.
+    /// What a VIP has unless told otherwise. How often and how much is published was found by `cargo xtask simulate`:
+    /// with 2 % of the slots every 5 s and 10 % a minute, half of a fleet that becomes 2.5 times slower costs 3.8 % of
+    /// the requests in two minutes, with these figures 0.2 %; and it takes 5 s of smoothing rather than 30 for a fleet of
+    /// equal servers to move no slots at all. A tracked slot costs a packet half as much again, no more.
     pub const DEFAULT: Self = Self {
         failure_window: Duration::from_secs(10),
         failure_fade: Duration::from_secs(30),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::live::UtilizationKind;
+use super::live::{Percent, UtilizationKind};
 use super::model::{Config, HealthKind, Vip};
 use super::rules::shown;
+use super::utilization::AGENT_CHECK_PORT;
 
 impl Config {
     /// What somebody should look at once, in words: `check` prints it and `run` logs it.
@@ -22,7 +23,8 @@ impl Config {
             } else if vip.health.kind == HealthKind::None {
                 notes.push(note("backends are not checked: a dead one keeps its share"));
             }
-            let perhaps = [slow_to_notice(vip), judged_alone(vip), unended_question(vip)];
+            let perhaps =
+                [slow_to_notice(vip), judged_alone(vip), unended_question(vip), idle_as_weight(vip)];
             notes.extend(perhaps.into_iter().flatten().map(|text| note(&text)));
             let slots = self.agent.table_size.slots() as usize;
             if takers(vip) * SLOTS_PER_BACKEND > slots {
@@ -84,6 +86,18 @@ fn unended_question(vip: &Vip) -> Option<String> {
         let told = "utilization.send does not end with \"\\n\": an agent that waits for the end of the line never answers";
         told.to_owned()
     })
+}
+
+/// Taken for a weight, what is idle makes shares swing: who has many connections asks for fewer, and is idle then.
+fn idle_as_weight(vip: &Vip) -> Option<String> {
+    let UtilizationKind::AgentCheck { port: AGENT_CHECK_PORT, percent: Percent::Weight, .. } =
+        vip.utilization.kind
+    else {
+        return None;
+    };
+    let told = "utilization.port = 9707 is that of `xdp-lb report`, which says how much of a server is idle, and here \
+                it is taken for a share of the weight: set utilization.percent = \"idle\" unless another agent answers there";
+    Some(told.to_owned())
 }
 
 fn rounded(duration: Duration) -> String {

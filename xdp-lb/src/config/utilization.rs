@@ -207,7 +207,7 @@ impl Effect {
 }
 
 /// Where `xdp-lb report` serves unless told otherwise.
-const AGENT_CHECK_PORT: u16 = 9707;
+pub(super) const AGENT_CHECK_PORT: u16 = 9707;
 const ORCA_HTTP_PORT: u16 = 9708;
 const ORCA_GRPC_PORT: u16 = 9709;
 

@@ -11,6 +11,7 @@ use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::bounded::{self, Bounded};
 use super::{Limit, contains, words};
 
 /// Bytes of headers an answer may have.
@@ -44,6 +45,8 @@ where
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|e| format!("the request for {path:?} at host {host:?} cannot be made: {e}"))?;
+    let stream = Bounded::once(stream);
+    let excess = stream.excess();
     let (mut sender, connection) = limit
         .hold(
             "connected, but no answer",
@@ -61,7 +64,7 @@ where
         let answer = limit
             .hold("connected, but no answer", sender.send_request(request))
             .await?
-            .map_err(|e| words::hyper(&e))?;
+            .map_err(|e| if excess.happened() { bounded::words() } else { words::hyper(&e) })?;
         let status = answer.status().as_u16();
         // Read even where only the status decides, so that a healthy server does not see its answer cut off.
         let mut beginning = Vec::new();

@@ -1,5 +1,6 @@
 //! One health check, once: connects, asks, tells. Never schedules and never judges a backend.
 
+pub(crate) mod bounded;
 mod http;
 mod icmp;
 mod tls;

@@ -116,6 +116,19 @@ async fn answers_are_judged_by_their_status() {
 }
 
 #[tokio::test]
+async fn interim_answers_without_end_are_not_read_until_the_limit() {
+    let listener = TcpListener::bind((LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await;
+        while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_ok() {}
+    });
+    let outcome = probe(LOCALHOST, &http(port), Duration::from_secs(20)).await;
+    assert_eq!(outcome, Err("more than 128 KiB were sent: the connection was ended".to_owned()));
+}
+
+#[tokio::test]
 async fn a_server_that_says_nothing_is_late() {
     let (port, _asked) = server(&[b""], Duration::from_secs(60)).await;
     let outcome = probe(LOCALHOST, &http(port), QUICK).await;

@@ -1,6 +1,6 @@
 //! How much of the processors' time was worked, from `/proc/stat` or from a control group, and the load average.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -20,10 +20,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// What was worked between an `earlier` reading and this one, 0 to 1.
+    /// What was worked between an `earlier` reading and this one, 0 to 1. Nothing where the counters went back: a group
+    /// that was made anew counts from 0, which says nothing of how busy it is.
     pub(super) fn since(&self, earlier: &Self) -> Option<f64> {
-        let whole = self.whole - earlier.whole;
-        (whole > 0.0).then(|| ((self.busy - earlier.busy) / whole).clamp(0.0, 1.0))
+        let (busy, whole) = (self.busy - earlier.busy, self.whole - earlier.whole);
+        (whole > 0.0 && busy >= 0.0).then(|| (busy / whole).min(1.0))
     }
 }
 
@@ -36,13 +37,20 @@ impl Source {
         let path = folder.join("cpu.stat");
         let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
         let busy = parse_usage(&text).ok_or_else(|| garbage(&path.display().to_string()))?;
-        // The root group has no cpu.max: nothing is above it.
-        let limit = fs::read_to_string(folder.join("cpu.max")).ok().and_then(|text| parse_limit(&text));
-        let processors = limit.unwrap_or(f64::INFINITY).min(count(&stat));
+        let processors = allowed(folder).min(count(&stat));
         let whole = before
             .map_or(0.0, |(then, before)| before.whole + up.saturating_sub(then).as_secs_f64() * processors);
         Ok(Reading { busy, whole })
     }
+}
+
+/// Processors that a group may use: the least of its own limit, of those above it, and of the processors that it is
+/// kept to. The root group has no such files: nothing is above it.
+fn allowed(folder: &Path) -> f64 {
+    let limits = folder.ancestors().filter_map(|group| fs::read_to_string(group.join("cpu.max")).ok());
+    let kept = fs::read_to_string(folder.join("cpuset.cpus.effective")).ok();
+    let kept = kept.and_then(|text| parse_list(&text));
+    limits.filter_map(|text| parse_limit(&text)).chain(kept).fold(f64::INFINITY, f64::min)
 }
 
 /// The load average of a minute for each processor, at most 1.
@@ -84,6 +92,17 @@ fn parse_limit(text: &str) -> Option<f64> {
     (quota > 0.0 && period > 0.0).then(|| quota / period)
 }
 
+/// How many processors a list such as `0-3,8` names.
+fn parse_list(text: &str) -> Option<f64> {
+    let mut count = 0.0;
+    for part in text.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        count += f64::from(last.checked_sub(first)?) + 1.0;
+    }
+    Some(count)
+}
+
 fn parse_load(text: &str) -> Option<f64> {
     text.split(' ').next()?.parse().ok().filter(|load: &f64| load.is_finite())
 }
@@ -92,7 +111,7 @@ fn garbage(path: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{path}: not as expected"))
 }
 
-fn named(path: &std::path::Path, error: &io::Error) -> io::Error {
+fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -112,6 +131,11 @@ mod tests {
         assert_eq!(parse_usage("user_usec 1\n"), None);
         assert_eq!(parse_limit("150000 100000\n"), Some(1.5));
         assert_eq!(parse_limit("max 100000\n"), None);
+        for (text, count) in
+            [("0\n", Some(1.0)), ("0-3,8\n", Some(5.0)), ("\n", None), ("3-1", None), ("0-x", None)]
+        {
+            assert_eq!(parse_list(text), count, "{text:?}");
+        }
         assert_eq!(parse_load("0.52 0.58 0.59 1/977 12345\n"), Some(0.52));
     }
 
@@ -122,7 +146,7 @@ mod tests {
             (reading(10.0, 100.0), reading(60.0, 200.0), Some(0.5)),
             (reading(10.0, 100.0), reading(10.0, 100.0), None),
             (reading(10.0, 100.0), reading(500.0, 200.0), Some(1.0)),
-            (reading(10.0, 100.0), reading(5.0, 200.0), Some(0.0)),
+            (reading(10.0, 100.0), reading(5.0, 200.0), None),
         ] {
             assert_eq!(later.since(&earlier), expected);
         }
@@ -141,6 +165,24 @@ mod tests {
         write("cpu.stat", "usage_usec 1250000\n");
         let second = source.read(Duration::from_secs(11), Some((Duration::from_secs(10), first))).unwrap();
         assert_eq!(second.since(&first), Some(0.5));
+    }
+
+    #[test]
+    fn what_a_group_may_use_is_the_least_of_its_limits() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("server.service");
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(allowed(&folder), f64::INFINITY);
+        let steps = [
+            ("server.service/cpuset.cpus.effective", "0-3,8\n", 5.0),
+            ("server.service/cpu.max", "max 100000\n", 5.0),
+            ("server.service/cpu.max", "400000 100000\n", 4.0),
+            ("cpu.max", "150000 100000\n", 1.5),
+        ];
+        for (file, text, expected) in steps {
+            fs::write(dir.path().join(file), text).unwrap();
+            assert_eq!(allowed(&folder), expected, "{file}: {text}");
+        }
     }
 
     #[test]

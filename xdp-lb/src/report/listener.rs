@@ -1,20 +1,21 @@
 //! Takes clients, a bounded number at once.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::ReportError;
 use super::sampler::Sample;
 
-/// Clients served at once; more wait to be accepted. Balancers are few.
-const MOST_CLIENTS: usize = 64;
+/// Clients served at once: two balancers' streams for a hundred services, and as many again. Past that, whoever has most
+/// of them loses its oldest for each that comes: a crowd from one place keeps nobody else out.
+const MOST_CLIENTS: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -45,18 +46,14 @@ impl Listener {
         samples: watch::Receiver<Sample>,
         answer: fn(TcpStream, watch::Receiver<Sample>) -> A,
     ) {
-        let room = Arc::new(Semaphore::new(MOST_CLIENTS));
-        let mut clients = JoinSet::new();
+        let (mut tasks, mut clients) = (JoinSet::new(), Clients::default());
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-            while clients.try_join_next().is_some() {}
             match self.listener.accept().await {
-                Ok((client, _)) => {
-                    let samples = samples.clone();
-                    clients.spawn(async move {
-                        answer(client, samples).await;
-                        drop(place);
-                    });
+                Ok((client, from)) => {
+                    while tasks.try_join_next().is_some() {}
+                    let place = place(from.ip());
+                    clients.make_room(place);
+                    clients.0.push((place, tasks.spawn(answer(client, samples.clone()))));
                 }
                 Err(error) => {
                     tracing::warn!("cannot accept a client at {}: {error}", self.address);
@@ -64,5 +61,33 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Those that are served, the oldest first.
+#[derive(Default)]
+struct Clients(Vec<(IpAddr, AbortHandle)>);
+
+impl Clients {
+    /// Lets one go where there is no room for another from `newcomer`.
+    fn make_room(&mut self, newcomer: IpAddr) {
+        self.0.retain(|(_, task)| !task.is_finished());
+        if self.0.len() < MOST_CLIENTS {
+            return;
+        }
+        let mut counts = HashMap::from([(newcomer, 1)]);
+        self.0.iter().for_each(|(place, _)| *counts.entry(*place).or_insert(0) += 1);
+        let most = counts.values().copied().max();
+        if let Some(index) = self.0.iter().position(|(place, _)| counts.get(place).copied() == most) {
+            self.0.remove(index).1.abort();
+        }
+    }
+}
+
+/// Where a client is: its address, of IPv6 the network, in which a host takes as many as it likes.
+fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }

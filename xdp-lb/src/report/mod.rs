@@ -1,6 +1,6 @@
 //! `xdp-lb report`: a backend's side of utilization. Measures the host and tells it to whoever asks, in HAProxy's
-//! agent-check, in ORCA over HTTP and in ORCA over gRPC. Never touches what it measures, needs no privilege, and gives
-//! no client more than a few bytes of memory and a bounded time.
+//! agent-check, in ORCA over HTTP and in ORCA over gRPC. Never touches what it measures, needs no privilege, and serves
+//! a bounded number of clients: a crowd from one place keeps nobody else out.
 
 mod age;
 mod cpu;

@@ -103,6 +103,9 @@ impl Sampler {
     fn measure(&mut self) -> io::Result<Option<f64>> {
         let up = self.epoch.elapsed();
         let reading = self.source.read(up, self.readings.back().copied())?;
+        if self.readings.back().is_some_and(|(_, last)| reading.busy < last.busy) {
+            self.readings.clear();
+        }
         self.readings.push_back((up, reading));
         if self.readings.len() > READINGS {
             self.readings.pop_front();
@@ -134,5 +137,29 @@ impl Running {
             ticks.tick().await;
             self.samples.send_replace(self.sampler.sample());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_made_anew_is_not_idle() {
+        let dir = tempfile::tempdir().unwrap();
+        let usage = |microseconds: u64| {
+            std::fs::write(dir.path().join("cpu.stat"), format!("usage_usec {microseconds}\n")).unwrap();
+        };
+        usage(900_000_000);
+        let group = Some(dir.path().to_owned());
+        let mut sampler = Sampler::new(By::Cpu, group, Server::Host, None).unwrap();
+        let mut measure = |microseconds| {
+            usage(microseconds);
+            std::thread::sleep(Duration::from_millis(2));
+            sampler.measure().unwrap()
+        };
+        assert_eq!(measure(901_000_000), Some(1.0));
+        assert_eq!(measure(0), None, "it counts from 0 again");
+        assert_eq!(measure(1_000_000), Some(1.0));
     }
 }

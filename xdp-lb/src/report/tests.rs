@@ -2,12 +2,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::*;
 use crate::config::{Percent, Utilization, UtilizationKind};
 use crate::control::{AdminState, NoReport, Report};
-use crate::utilization::client::ask;
+use crate::utilization::client::{Limit, ask, orca_grpc};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -99,6 +99,32 @@ async fn no_client_keeps_others_from_their_answer() {
     for mut client in silent {
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer).await;
+    }
+}
+
+/// Nothing is closed here for five seconds and more, and there are more than are served at once.
+#[tokio::test]
+async fn a_crowd_from_one_address_keeps_nobody_else_out() {
+    let [line, http, grpc] = start(everything()).await;
+    let limit = Limit::starting_now(Duration::from_secs(20));
+    let period = Duration::from_millis(250);
+    let mut stream = orca_grpc::open(SocketAddr::new(LOCALHOST, grpc), period, &limit).await.unwrap();
+    let orca_http = UtilizationKind::OrcaHttp { port: http, path: "/".to_owned(), host: "a".to_owned() };
+    for (port, kind) in
+        [(line, agent_check(line)), (http, orca_http), (grpc, UtilizationKind::OrcaGrpc { port: grpc })]
+    {
+        let mut crowd = Vec::new();
+        for _ in 0..280 {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+            crowd.push(socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap());
+        }
+        let usual = Utilization { kind, ..Utilization::DEFAULT };
+        let said = ask(LOCALHOST, &usual).await;
+        assert!(said.as_ref().is_ok_and(|said| said.utilization.is_some()), "{usual:?}: {said:?}");
+    }
+    for _ in 0..3 {
+        assert!(stream.next().await.unwrap().is_ok(), "who was there before the crowd stays");
     }
 }
 

@@ -43,6 +43,7 @@ interval = "2s"
 [vip.utilization]
 kind = "agent-check"                    # agent-check (HAProxy's protocol), orca-http, orca-grpc, none
 port = 9707
+percent = "idle"
 [vip.warmup]
 window = "90s"
 [[vip.backend]]
@@ -54,7 +55,7 @@ weight = 100
     assert_eq!(config.notes(), [""; 0]);
     let vip = &config.vips[0];
     assert_eq!(vip.scheduler, Scheduler::Maglev);
-    let percent = Percent::Weight;
+    let percent = Percent::Idle;
     let kind = UtilizationKind::AgentCheck { port: 9707, send: String::new(), percent };
     assert_eq!(vip.utilization, Utilization { kind, ..Utilization::DEFAULT });
     assert_eq!(vip.warmup, Warmup::DEFAULT);
@@ -283,9 +284,18 @@ fn notes_name_what_is_perhaps_not_meant() {
             ],
         ),
         ("[vip.health]\ninterval = \"11s\"\n[vip.weights]\nfailure_window = \"1m\"", vec![]),
-        ("[vip.utilization]\nkind = \"agent-check\"\nsend = \"web\\n\"", vec![]),
+        ("[vip.utilization]\nkind = \"agent-check\"\npercent = \"idle\"", vec![]),
+        ("[vip.utilization]\nkind = \"agent-check\"\nport = 7777\nsend = \"web\\n\"", vec![]),
         (
-            "[vip.utilization]\nkind = \"agent-check\"\nsend = \"web\"",
+            "[vip.utilization]\nkind = \"agent-check\"",
+            vec![
+                "vip \"web\": utilization.port = 9707 is that of `xdp-lb report`, which says how much of a server is \
+                 idle, and here it is taken for a share of the weight: set utilization.percent = \"idle\" unless \
+                 another agent answers there",
+            ],
+        ),
+        (
+            "[vip.utilization]\nkind = \"agent-check\"\nport = 7777\nsend = \"web\"",
             vec![
                 "vip \"web\": utilization.send does not end with \"\\n\": an agent that waits for the end of the line \
                  never answers",

@@ -75,4 +75,6 @@ fn unix_now() -> Duration {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

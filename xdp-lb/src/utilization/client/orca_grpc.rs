@@ -1,5 +1,6 @@
 //! ORCA out of band: `xds.service.orca.v3.OpenRcaService/StreamCoreMetrics` over HTTP/2 without TLS.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use tonic_prost::ProstCodec;
 
 use super::{Limit, connect, unix_now};
 use crate::control::{NoReport, NoReportKind, Report};
+use crate::probe::bounded::{self, Bounded, Excess};
 use crate::probe::words;
 use crate::utilization::orca::message::{Interval, OrcaLoadReport, OrcaLoadReportRequest};
 use crate::utilization::refuse::no;
@@ -36,6 +38,7 @@ const PING: Duration = Duration::from_secs(10);
 /// A stream of reports. Its connection ends with it.
 pub(crate) struct Stream {
     reports: Streaming<OrcaLoadReport>,
+    excess: Excess,
     _connection: JoinSet<()>,
 }
 
@@ -46,7 +49,7 @@ impl Stream {
         match self.reports.message().await {
             Ok(Some(message)) => Ok(orca::report(&message, unix_now())),
             Ok(None) => Err(no(NoReportKind::Unreachable, "the server ended the stream")),
-            Err(status) => Err(refused(&status)),
+            Err(status) => Err(refused(&status, &self.excess)),
         }
     }
 }
@@ -55,6 +58,8 @@ impl Stream {
 pub(crate) async fn open(address: SocketAddr, interval: Duration, limit: &Limit) -> Result<Stream, NoReport> {
     let stream = connect(address, limit).await?;
     let _ = stream.set_nodelay(true);
+    let stream = Bounded::each(stream, interval);
+    let excess = stream.excess();
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -85,25 +90,41 @@ pub(crate) async fn open(address: SocketAddr, interval: Duration, limit: &Limit)
         let codec = ProstCodec::<OrcaLoadReportRequest, OrcaLoadReport>::default();
         client.server_streaming(Request::new(request), PathAndQuery::from_static(METHOD), codec).await
     };
-    let response = limit.hold("connected, but no answer", call).await?.map_err(|status| refused(&status))?;
-    Ok(Stream { reports: response.into_inner(), _connection: connection })
+    let response =
+        limit.hold("connected, but no answer", call).await?.map_err(|status| refused(&status, &excess))?;
+    Ok(Stream { reports: response.into_inner(), excess, _connection: connection })
 }
 
-fn refused(status: &Status) -> NoReport {
-    let message: String = status.message().chars().filter(|sign| !sign.is_control()).take(200).collect();
+fn refused(status: &Status, excess: &Excess) -> NoReport {
+    if excess.happened() {
+        return no(NoReportKind::TooLong, bounded::words());
+    }
+    let message = message(status);
     match status.code() {
         Code::OutOfRange => no(NoReportKind::TooLong, message),
+        _ if is_garbage(&message) => no(NoReportKind::Garbage, message),
         Code::Unimplemented => {
             no(NoReportKind::Missing, format!("the server has no OpenRcaService: {message}"))
         }
-        Code::Internal | Code::Unknown if is_decoding(&message) => no(NoReportKind::Garbage, message),
         code => no(NoReportKind::Unreachable, format!("{code:?}: {message}")),
     }
 }
 
-/// prost's words for bytes that are no such message.
-fn is_decoding(message: &str) -> bool {
-    message.contains("decode") || message.contains("rotobuf")
+/// What the server said; where it is the connection that failed, what HTTP/2 has against it: the status says no more
+/// than that it did.
+fn message(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut source = status.source();
+    while let Some(error) = source {
+        text = error.to_string();
+        source = error.source();
+    }
+    text.chars().filter(|sign| !sign.is_control()).take(200).collect()
+}
+
+/// prost's words for bytes that are no such message, and tonic's for messages in a form that was not agreed on.
+fn is_garbage(message: &str) -> bool {
+    ["decode", "rotobuf", "ompressed", "compression flag"].iter().any(|words| message.contains(words))
 }
 
 /// hyper's sender as tonic wants it.

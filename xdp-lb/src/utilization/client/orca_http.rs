@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 
 use super::{Limit, connect, unix_now};
 use crate::control::{NoReport, NoReportKind, Report};
+use crate::probe::bounded::{self, Bounded};
 use crate::probe::words;
 use crate::utilization::orca;
 use crate::utilization::refuse::no;
@@ -40,7 +41,8 @@ pub(crate) async fn ask(
             let detail = format!("the request for {path:?} at host {host:?} cannot be made: {e}");
             no(NoReportKind::Unreachable, detail)
         })?;
-    let stream = connect(address, limit).await?;
+    let stream = Bounded::once(connect(address, limit).await?);
+    let excess = stream.excess();
     let handshake = http1::Builder::new().max_buf_size(MOST_HEADERS).handshake(TokioIo::new(stream));
     let (mut sender, connection) =
         limit.hold("connected, but no answer", handshake).await?.map_err(|e| refused(&e))?;
@@ -51,10 +53,13 @@ pub(crate) async fn ask(
         pending().await
     };
     let exchange = async {
-        let answer = limit
-            .hold("connected, but no answer", sender.send_request(request))
-            .await?
-            .map_err(|e| refused(&e))?;
+        let answer =
+            limit.hold("connected, but no answer", sender.send_request(request)).await?.map_err(|e| {
+                match excess.happened() {
+                    true => no(NoReportKind::TooLong, bounded::words()),
+                    false => refused(&e),
+                }
+            })?;
         let report = orca::parse_headers(answer.headers(), unix_now()).map_err(|mut refusal| {
             if refusal.kind == NoReportKind::Missing {
                 refusal.detail = format!("status {}: {}", answer.status().as_u16(), refusal.detail);

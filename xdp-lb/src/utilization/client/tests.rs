@@ -158,6 +158,11 @@ async fn http_servers() {
             Err((TooLong, "headers are too large")),
         ),
         (
+            "interim answers without end",
+            Server::Repeats("HTTP/1.1 100 Continue\r\n\r\n"),
+            Err((TooLong, "more than 128 KiB")),
+        ),
+        (
             "no report",
             Server::Says("HTTP/1.1 204 No Content\r\n\r\n"),
             Err((Missing, "status 204: no endpoint-load")),
