@@ -45,7 +45,10 @@ fn effective(control: &Control, index: usize) -> f64 {
 
 #[test]
 fn a_slow_server_gets_less_in_small_steps() {
-    let (mut control, _) = Control::new(large(vec![live(unchecked(), 20)]), None, None, 1, at(0));
+    let mut careful = live(unchecked(), 20);
+    careful.weights.publish_interval = Duration::from_secs(5);
+    careful.weights.publish_limit = Ratio::thousandths(20);
+    let (mut control, _) = Control::new(large(vec![careful]), None, None, 1, at(0));
     let mut published = Vec::new();
     for now in 1..=120 {
         reports(&mut control, 20, 0.8, now);
