@@ -10,6 +10,7 @@ use xdp_lb_tests::load::{Load, by_server, failures};
 use xdp_lb_tests::longlived::LongLived;
 use xdp_lb_tests::nginx::PORT;
 use xdp_lb_tests::topology::{Options, Topology, VIPS_V4};
+use xdp_lb_tests::wait::wait_until;
 use xdp_lb_tests::{client, require_root, scene};
 
 const WEB: ([u8; 4], u16) = (VIPS_V4[0].octets(), PORT);
@@ -76,6 +77,11 @@ fn killed_and_started_with_another_configuration_no_request_fails() {
     load.wait_more(100).unwrap();
     agent.run(&after, &[]).unwrap();
     let first = load.count() + 3;
+    // A new server that nobody checks has the smallest share until clients have gone on with it.
+    wait_until(Duration::from_secs(60), "web-4 serves", || {
+        by_server(&load.answers_since(first)).contains_key("web-4").then_some(())
+    })
+    .unwrap();
     load.wait_more(300).unwrap();
     let answers = load.stop();
     assert_eq!(failures(&answers), Vec::<&str>::new());
