@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use xdp_lb_tests::agent::Agent;
-use xdp_lb_tests::lbconfig::LbConfig;
+use xdp_lb_tests::lbconfig::{LbConfig, NO_HEALTH};
 use xdp_lb_tests::load::Load;
 use xdp_lb_tests::longlived::LongLived;
 use xdp_lb_tests::nginx::{Nginx, PORT};
@@ -27,6 +27,9 @@ pub(crate) struct Pace {
     chapter: Duration,
     health: &'static str,
 }
+
+/// No warm-up.
+const AT_ONCE: &str = "[vip.warmup]\nwindow = \"0s\"";
 
 impl Pace {
     /// To be watched.
@@ -85,8 +88,11 @@ fn address(topology: &Topology, index: usize) -> String {
 }
 
 fn configuration(topology: &Topology, pace: &Pace) -> LbConfig {
-    let web = scene::vip(topology, VIP, "ipip", &[100; BACKENDS]).health(pace.health);
-    let mut lines = scene::vip(topology, LINES, "ipip", &[100; BACKENDS]);
+    // A server that returns would warm up over 90 s: here each step is to be seen at once.
+    let health = format!("{}\n{AT_ONCE}", pace.health);
+    let web = scene::vip(topology, VIP, "ipip", &[100; BACKENDS]).health(&health);
+    let mut lines =
+        scene::vip(topology, LINES, "ipip", &[100; BACKENDS]).health(&format!("{NO_HEALTH}\n{AT_ONCE}"));
     lines.name = "lines".to_owned();
     LbConfig::new(vec![web, lines])
 }
