@@ -19,7 +19,7 @@ use super::{Limit, connect, unix_now};
 use crate::control::{NoReport, NoReportKind, Report};
 use crate::probe::bounded::{self, Bounded, Excess};
 use crate::probe::words;
-use crate::utilization::orca::message::{Interval, OrcaLoadReport, OrcaLoadReportRequest};
+use crate::utilization::orca::message::{Interval, OrcaLoadReportRequest, Received};
 use crate::utilization::refuse::no;
 use crate::utilization::{MOST_BYTES, orca};
 
@@ -37,7 +37,7 @@ const PING: Duration = Duration::from_secs(10);
 
 /// A stream of reports. Its connection ends with it.
 pub(crate) struct Stream {
-    reports: Streaming<OrcaLoadReport>,
+    reports: Streaming<Received>,
     excess: Excess,
     _connection: JoinSet<()>,
 }
@@ -87,7 +87,7 @@ pub(crate) async fn open(address: SocketAddr, interval: Duration, limit: &Limit)
         request_cost_names: Vec::new(),
     };
     let call = async {
-        let codec = ProstCodec::<OrcaLoadReportRequest, OrcaLoadReport>::default();
+        let codec = ProstCodec::<OrcaLoadReportRequest, Received>::default();
         client.server_streaming(Request::new(request), PathAndQuery::from_static(METHOD), codec).await
     };
     let response =

@@ -32,6 +32,38 @@ pub(crate) struct OrcaLoadReport {
     pub(crate) application_utilization: f64,
 }
 
+/// The same as it came in: in protobuf the last of several values of a field would hide the others, so all are kept.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Received {
+    #[prost(double, repeated, packed = "false", tag = "1")]
+    cpu_utilization: Vec<f64>,
+    #[prost(double, repeated, packed = "false", tag = "2")]
+    mem_utilization: Vec<f64>,
+    #[prost(uint64, repeated, packed = "false", tag = "3")]
+    rps: Vec<u64>,
+    #[prost(message, repeated, tag = "4")]
+    request_cost: Vec<Entry>,
+    #[prost(message, repeated, tag = "5")]
+    utilization: Vec<Entry>,
+    #[prost(double, repeated, packed = "false", tag = "6")]
+    rps_fractional: Vec<f64>,
+    #[prost(double, repeated, packed = "false", tag = "7")]
+    eps: Vec<f64>,
+    #[prost(message, repeated, tag = "8")]
+    named_metrics: Vec<Entry>,
+    #[prost(double, repeated, packed = "false", tag = "9")]
+    application_utilization: Vec<f64>,
+}
+
+/// An entry of a map, as protobuf writes it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(double, tag = "2")]
+    value: f64,
+}
+
 /// `xds.service.orca.v3.OrcaLoadReportRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct OrcaLoadReportRequest {
@@ -55,25 +87,26 @@ pub(super) fn read(bytes: &[u8]) -> Result<Metrics, NoReport> {
     if bytes.len() > MOST_BYTES {
         return Err(too_long(bytes.len()));
     }
-    match OrcaLoadReport::decode(bytes) {
+    match Received::decode(bytes) {
         Ok(message) => metrics(&message),
         Err(error) => Err(no(NoReportKind::Garbage, format!("not an OrcaLoadReport: {error}"))),
     }
 }
 
 /// The numbers of a message. A number that is 0 was not reported, as far as protobuf can tell.
-pub(super) fn metrics(message: &OrcaLoadReport) -> Result<Metrics, NoReport> {
+pub(super) fn metrics(message: &Received) -> Result<Metrics, NoReport> {
     let mut metrics = Metrics::default();
-    for (name, value) in [
-        ("cpu_utilization", message.cpu_utilization),
-        ("mem_utilization", message.mem_utilization),
-        ("rps", message.rps as f64),
-        ("rps_fractional", message.rps_fractional),
-        ("eps", message.eps),
-        ("application_utilization", message.application_utilization),
+    let rps: Vec<f64> = message.rps.iter().map(|rate| *rate as f64).collect();
+    for (name, values) in [
+        ("cpu_utilization", &message.cpu_utilization),
+        ("mem_utilization", &message.mem_utilization),
+        ("rps", &rps),
+        ("rps_fractional", &message.rps_fractional),
+        ("eps", &message.eps),
+        ("application_utilization", &message.application_utilization),
     ] {
-        if value != 0.0 {
-            metrics.field(name, value)?;
+        for value in values.iter().filter(|value| **value != 0.0) {
+            metrics.field(name, *value)?;
         }
     }
     for (map, entries) in [
@@ -81,7 +114,7 @@ pub(super) fn metrics(message: &OrcaLoadReport) -> Result<Metrics, NoReport> {
         ("utilization", &message.utilization),
         ("named_metrics", &message.named_metrics),
     ] {
-        for (key, value) in entries {
+        for Entry { key, value } in entries {
             metrics.entry(map, key, *value)?;
         }
     }

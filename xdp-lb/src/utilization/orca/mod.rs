@@ -49,7 +49,7 @@ pub fn parse_message(bytes: &[u8], unix_now: Duration) -> Result<Report, NoRepor
 }
 
 /// Reads a message that was decoded.
-pub(super) fn report(message: &message::OrcaLoadReport, unix_now: Duration) -> Result<Report, NoReport> {
+pub(super) fn report(message: &message::Received, unix_now: Duration) -> Result<Report, NoReport> {
     message::metrics(message)?.finish(unix_now)
 }
 

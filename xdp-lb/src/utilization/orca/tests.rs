@@ -185,6 +185,24 @@ fn a_message_that_is_too_long_or_empty_does_not_count() {
     assert_eq!(parse_message(&nan.encode_to_vec(), NOW).unwrap_err().kind, NoReportKind::NotANumber);
 }
 
+#[test]
+fn what_a_message_says_twice_does_not_count() {
+    let bytes = |message: &OrcaLoadReport| message.encode_to_vec();
+    let cpu = |share| bytes(&OrcaLoadReport { cpu_utilization: share, ..OrcaLoadReport::default() });
+    let named = |value| {
+        let named_metrics = [("a".to_owned(), value)].into();
+        bytes(&OrcaLoadReport { named_metrics, ..OrcaLoadReport::default() })
+    };
+    for (twice, words) in [
+        ([cpu(0.5), cpu(0.25)].concat(), "cpu_utilization is said twice"),
+        ([named(1.0), named(2.0)].concat(), "\"named_metrics.a\" is said twice"),
+    ] {
+        let refusal = parse_message(&twice, NOW).unwrap_err();
+        assert_eq!((refusal.kind, refusal.detail.as_str()), (NoReportKind::Duplicated, words));
+    }
+    assert_eq!(parse_message(&[cpu(0.5), named(1.0)].concat(), NOW).unwrap().utilization, Some(0.5));
+}
+
 fn assert_bounded(outcome: &Result<Report, NoReport>) {
     match outcome {
         Ok(report) => {
