@@ -32,6 +32,12 @@ impl<D: Datapath> Agent<D> {
             );
             config.agent = self.config.agent.clone();
         }
+        // Without the program any server of a VIP would answer the checks of all.
+        let checks = !ways::checked_by_data_path(&config).is_empty();
+        if let Err(e) = self.applier.datapath().lead_checks(checks) {
+            tracing::error!("{e}; the configuration stays as it was: correct it and reload again");
+            return;
+        }
         if config.admin != self.config.admin
             && let Err(e) = self.move_admin(config.admin.as_ref()).await
         {
@@ -44,12 +50,6 @@ impl<D: Datapath> Agent<D> {
         }
         self.config = config.clone();
         self.log_notes();
-        let checks = !ways::checked_by_data_path(&config).is_empty();
-        if let Err(e) = self.applier.datapath().lead_checks(checks) {
-            tracing::error!(
-                "{e}; until the next reload any server of a VIP may answer the checks by the data path"
-            );
-        }
         self.feed(Event::Configured(Box::new(config)));
         tracing::info!("configuration reloaded from {}", self.config_path.display());
     }

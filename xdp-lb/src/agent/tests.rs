@@ -346,3 +346,24 @@ async fn an_agent_that_stood_still_does_not_expire_flows_in_one_jump() {
         assert_eq!(fake.world().epoch.as_secs(), epoch, "after {stalled} s");
     }
 }
+
+#[tokio::test]
+async fn a_reload_whose_checks_cannot_be_led_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("lb.toml");
+    let text = |weight| config_text(dir.path(), 80, [weight, 100]);
+    std::fs::write(&file, text(100)).unwrap();
+    let config = load(&file).unwrap_or_else(|e| panic!("{e}"));
+    let edges = Edges::open(&config).await.unwrap();
+    let fake = Fake::default();
+    let mut agent = Agent::new(file.clone(), config, fake.clone(), None, edges, 7);
+    let weight = |agent: &mut Agent<Fake>| agent.status().vips[0].backends[0].weight;
+    std::fs::write(&file, text(300).replace("[vip.health]", "[vip.health]\nvia = \"data-path\"")).unwrap();
+    assert!(load(&file).is_ok_and(|config| config.vips[0].health.via == crate::config::CheckVia::DataPath));
+    agent.load = load;
+    for (refused, expected) in [(true, 100), (false, 300)] {
+        fake.world().leads_no_checks = refused;
+        agent.reload().await;
+        assert_eq!(weight(&mut agent), expected);
+    }
+}

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) epoch: Duration,
     applied: Vec<Command>,
     failures: u32,
+    /// Checks by the data path are refused.
+    pub(crate) leads_no_checks: bool,
     swept_parts: u32,
 }
 
@@ -56,6 +58,10 @@ impl Fake {
 
 impl Datapath for Fake {
     type Error = Asked;
+
+    fn lead_checks(&mut self, wanted: bool) -> Result<(), Asked> {
+        if wanted && self.world().leads_no_checks { Err(Asked) } else { Ok(()) }
+    }
 
     fn apply(&mut self, command: &Command) -> Result<(), Asked> {
         let mut world = self.world();
