@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::clock;
 use crate::netns::Handle;
+use crate::sim::Rng;
 
 /// Where it reports how busy it is.
 pub const REPORT_PORT: u16 = 9708;
@@ -58,7 +59,7 @@ struct State {
     slowness: AtomicU32,
     turns: Semaphore,
     waiting: AtomicU32,
-    drawn: AtomicU64,
+    random: Mutex<Rng>,
     served: AtomicU64,
     busy: Mutex<Busy>,
     failing: AtomicBool,
@@ -84,7 +85,7 @@ impl Worker {
             slowness: AtomicU32::new(1000),
             turns: Semaphore::new(service.workers as usize),
             waiting: AtomicU32::new(0),
-            drawn: AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            random: Mutex::new(Rng::new(seed, 0)),
             served: AtomicU64::new(0),
             busy: Mutex::new(Busy { at: now, workers: 0.0, mean_workers: 0.0, rate: 0.0 }),
             failing: AtomicBool::new(false),
@@ -197,16 +198,12 @@ fn head(status: u16, headers: &str) -> String {
 
 impl State {
     fn service_time(&self, now: Instant) -> Duration {
-        // SplitMix64 (Steele et al., OOPSLA'14), of which the upper 53 bits are a uniform number.
-        let mut z = self.drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let uniform = ((z ^ z >> 31) >> 11) as f64 / (1u64 << 53) as f64;
+        let times = self.random.lock().unwrap_or_else(PoisonError::into_inner).exponential();
         let age = now.saturating_duration_since(self.started).as_secs_f64();
         let Service { mean, cold, warms_over, .. } = self.service;
         let cold = 1.0 + (cold - 1.0) * (-age / warms_over.as_secs_f64()).exp();
         let slowness = f64::from(self.slowness.load(Ordering::Relaxed)) / 1000.0;
-        mean.mul_f64(-(1.0 - uniform).ln() * cold * slowness)
+        mean.mul_f64(times * cold * slowness)
     }
 
     /// A worker begins (1) or ends (−1) a request.
