@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod gateway;
 pub mod nexthop;
 pub mod probe;
 pub mod report;

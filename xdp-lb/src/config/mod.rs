@@ -10,6 +10,7 @@ mod agent;
 mod cross;
 mod decap;
 mod error;
+pub mod gateway;
 mod health;
 mod live;
 mod load;
