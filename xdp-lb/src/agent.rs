@@ -3,7 +3,6 @@
 mod applier;
 mod explain;
 mod files;
-mod notify;
 mod probes;
 mod reload;
 mod state;
@@ -18,16 +17,17 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use xdp_lb_common::reason::Reason;
 
-use crate::api::admin::{AdminError, AdminServer};
+use crate::api::admin::pages;
 use crate::api::control::{ControlSocket, ControlSocketError};
+use crate::api::web::{AdminError, AdminServer};
 use crate::api::{Answer, Query, Question};
 use crate::config::{Config, LoadError};
 use crate::control::{Adopted, Announcement, Command, Control, Counters, Event, ReasonStatus, Status};
 use crate::datapath::{Datapath, InterfaceChange, ways};
 use crate::nexthop::Watcher;
+use crate::notify::Notifier;
 use crate::utilization::Reports;
 use applier::Applier;
-use notify::Notifier;
 use probes::Probes;
 use state::StateFile;
 
@@ -148,7 +148,7 @@ impl<D: Datapath> Agent<D> {
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> (D, Edges) {
         self.edges.control_socket.serve(self.queries.0.clone());
         if let Some(admin) = &mut self.edges.admin {
-            admin.serve(self.queries.0.clone());
+            admin.serve(pages(self.queries.0.clone()));
             tracing::info!("metrics at http://{}/metrics", admin.address());
         }
         let mut second = interval(Duration::from_secs(1));

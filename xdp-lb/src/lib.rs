@@ -10,6 +10,7 @@ pub mod control;
 pub mod datapath;
 pub mod gateway;
 pub mod nexthop;
+mod notify;
 pub mod probe;
 pub mod report;
 pub mod utilization;

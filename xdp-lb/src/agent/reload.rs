@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration file, read again.
 
-use crate::api::admin::{AdminError, AdminServer};
+use crate::api::admin::pages;
+use crate::api::web::{AdminError, AdminServer};
 use crate::config::{Admin, Agent as AgentSection, Config};
 use crate::control::Event;
 use crate::datapath::{Datapath, ways};
@@ -61,7 +62,7 @@ impl<D: Datapath> Agent<D> {
         }
         if let Some(admin) = to {
             let mut server = AdminServer::open(admin.listen).await?;
-            server.serve(self.queries.0.clone());
+            server.serve(pages(self.queries.0.clone()));
             tracing::info!("metrics at http://{}/metrics", server.address());
             self.edges.admin = Some(server);
         }

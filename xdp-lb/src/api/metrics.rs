@@ -1,7 +1,6 @@
 //! A status in Prometheus' text format (version 0.0.4).
 
-use std::fmt::{Display, Write};
-
+use super::exposition::Page;
 use crate::control::{BackendStatus, ReportsStatus, Status, VipStatus};
 
 /// The whole page.
@@ -33,7 +32,7 @@ pub(super) fn render(status: &Status) -> String {
     vips(&mut page, &status.vips);
     backends(&mut page, &status.vips);
     weights(&mut page, &status.vips);
-    page.text
+    page.text()
 }
 
 fn vips(page: &mut Page, vips: &[VipStatus]) {
@@ -163,35 +162,6 @@ fn each_backend(vips: &[VipStatus], mut with: impl FnMut(&[(&str, &str); 3], &Ba
             let address = backend.address.to_string();
             with(&[("vip", &vip.name), ("backend", &backend.name), ("address", &address)], backend);
         }
-    }
-}
-
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    /// Begins a metric; its samples follow.
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.text, "# HELP xdp_lb_{name} {help}\n# TYPE xdp_lb_{name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let _ = write!(self.text, "xdp_lb_{name}");
-        for (position, (label, text)) in labels.iter().enumerate() {
-            let _ = write!(self.text, "{}{label}=\"", if position == 0 { '{' } else { ',' });
-            for letter in text.chars() {
-                match letter {
-                    '\\' => self.text.push_str("\\\\"),
-                    '"' => self.text.push_str("\\\""),
-                    '\n' => self.text.push_str("\\n"),
-                    other => self.text.push(other),
-                }
-            }
-            self.text.push('"');
-        }
-        let _ = writeln!(self.text, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
 }
 

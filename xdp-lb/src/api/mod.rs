@@ -14,7 +14,9 @@
 pub mod admin;
 pub mod client;
 pub mod control;
+pub(crate) mod exposition;
 mod metrics;
+pub mod web;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Tells systemd how the agent fares (sd_notify(3)), where it was started with `Type=notify` or `Type=notify-reload`.
+//! Tells systemd how a process fares (sd_notify(3)), where it was started with `Type=notify` or `Type=notify-reload`.
 
 use std::env;
 use std::io;
@@ -9,13 +9,13 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use rustix::time::{ClockId, clock_gettime};
 
 #[derive(Debug)]
-pub(super) struct Notifier {
+pub(crate) struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
 }
 
 impl Notifier {
     /// To where `NOTIFY_SOCKET` points; silent without it.
-    pub(super) fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Self { socket: None };
         };
@@ -33,20 +33,20 @@ impl Notifier {
         Ok(Self { socket: Some((UnixDatagram::unbound()?, address)) })
     }
 
-    /// The agent serves.
-    pub(super) fn ready(&self) {
+    /// It serves.
+    pub(crate) fn ready(&self) {
         self.send("READY=1\n");
     }
 
     /// The configuration is being read again; [`Notifier::ready`] ends it.
-    pub(super) fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         let time = clock_gettime(ClockId::Monotonic);
         let microseconds = time.tv_sec * 1_000_000 + time.tv_nsec / 1_000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\n"));
     }
 
-    /// The agent ends.
-    pub(super) fn stopping(&self) {
+    /// It ends.
+    pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\n");
     }
 
