@@ -4,18 +4,18 @@ use std::fmt::{Display, Write};
 
 /// A page of metrics; each name gets `xdp_lb_` before it.
 #[derive(Default)]
-pub(crate) struct Page {
+pub struct Page {
     text: String,
 }
 
 impl Page {
     /// Begins a metric; its samples follow.
-    pub(crate) fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP xdp_lb_{name} {help}\n# TYPE xdp_lb_{name} {kind}");
     }
 
     /// A value under these labels.
-    pub(crate) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let _ = write!(self.text, "xdp_lb_{name}");
         for (position, (label, text)) in labels.iter().enumerate() {
             let _ = write!(self.text, "{}{label}=\"", if position == 0 { '{' } else { ',' });
@@ -33,7 +33,7 @@ impl Page {
     }
 
     /// The whole page.
-    pub(crate) fn text(self) -> String {
+    pub fn text(self) -> String {
         self.text
     }
 }

@@ -14,7 +14,7 @@
 pub mod admin;
 pub mod client;
 pub mod control;
-pub(crate) mod exposition;
+pub mod exposition;
 mod metrics;
 pub mod web;
 

@@ -158,3 +158,41 @@ pub struct Exchange {
     /// Bytes of the answer's body passed on.
     pub sent: u64,
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A plain one.
+    pub(crate) fn exchange() -> Exchange {
+        let remote = "192.0.2.7:40000".parse().unwrap();
+        let local = "203.0.113.10:80".parse().unwrap();
+        Exchange {
+            peer: Arc::new(Peer { listener: "http".into(), remote, local, tls: None }),
+            id: RequestId(HeaderValue::from_static("0123456789abcdef")),
+            started: tokio::time::Instant::now().into_std(),
+            wall: SystemTime::UNIX_EPOCH,
+            client: remote.ip(),
+            scheme: Scheme::Http,
+            method: Method::GET,
+            host: "api.example.com".into(),
+            path: "/".into(),
+            version: http::Version::HTTP_11,
+            route: None,
+            parameters: Vec::new(),
+            identity: None,
+            trace: None,
+            logged: Vec::new(),
+            pool: None,
+            server: None,
+            tries: 0,
+            upstream: None,
+            reason: None,
+            cause: None,
+            violations: 0,
+            status: 200,
+            received: 0,
+            sent: 0,
+        }
+    }
+}

@@ -15,6 +15,7 @@
 
 mod body;
 mod exchange;
+pub mod observe;
 mod refusal;
 
 pub use body::{Body, BodyError, End, Watcher};

@@ -1,0 +1,166 @@
+//! Sends spans to a collector: OTLP over HTTP, in protobuf.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::trace::Tracer;
+use crate::config::gateway::Trace;
+
+/// Between two looks at what waits.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Spans of one message.
+const BATCH: usize = 512;
+
+/// How long the collector may take for one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends for ever. What the collector does not take is lost and counted: tracing never holds up serving.
+pub async fn run(tracer: Arc<Tracer>, config: Trace) {
+    let mut failing = false;
+    loop {
+        sleep(INTERVAL).await;
+        flush(&tracer, &config, &mut failing).await;
+    }
+}
+
+/// Sends all that waits.
+pub async fn flush(tracer: &Tracer, config: &Trace, failing: &mut bool) {
+    while let Some(message) = tracer.take(BATCH, &config.service) {
+        let spans: usize =
+            message.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|scope| scope.spans.len()).sum();
+        let sent = timeout(PATIENCE, send(&config.endpoint, message.encode_to_vec())).await;
+        let outcome = sent.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
+        match outcome {
+            Ok(()) if *failing => tracing::info!("the collector at trace.endpoint takes spans again"),
+            Ok(()) => {}
+            Err(reason) => {
+                tracer.lose(spans);
+                if !*failing {
+                    tracing::warn!(
+                        "spans are lost: trace.endpoint = \"{}\" does not take them: {reason}",
+                        config.endpoint
+                    );
+                }
+                *failing = true;
+                return;
+            }
+        }
+        *failing = false;
+    }
+}
+
+async fn send(endpoint: &Uri, body: Vec<u8>) -> Result<(), String> {
+    let authority = endpoint.authority().ok_or("it has no host")?;
+    let stream = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80)))
+        .await
+        .map_err(|e| e.to_string())?;
+    let (mut sender, connection) =
+        http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|e| e.to_string())?;
+    let request = Request::post(path)
+        .header(HOST, host)
+        .header(CONTENT_TYPE, "application/x-protobuf")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|e| e.to_string())?;
+    let exchange = async move {
+        let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND => Err("it answers 404: leave /v1/traces out of the endpoint".to_owned()),
+            status => Err(format!("it answers {status}")),
+        }
+    };
+    tokio::select! {
+        // The answer comes by way of the connection, which therefore never ends first in good order.
+        biased;
+        outcome = exchange => outcome,
+        ended = connection => Err(match ended {
+            Ok(()) => "it closed the connection".to_owned(),
+            Err(e) => e.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http_body_util::BodyExt as _;
+    use hyper::body::Incoming;
+    use hyper::service::service_fn;
+    use hyper::{Response, server};
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use tokio::net::TcpListener;
+
+    use super::super::line::Told;
+    use super::*;
+    use crate::config::Ratio;
+    use crate::gateway::TraceContext;
+    use crate::gateway::exchange::tests::exchange;
+
+    fn trace_one(tracer: &Tracer) {
+        let mut exchange = exchange();
+        exchange.trace = Some(TraceContext { trace: 1, parent: None, span: 2, sampled: true });
+        tracer.finished(&Told { exchange: &exchange, route: None, pool: None, took: Duration::ZERO });
+    }
+
+    #[tokio::test]
+    async fn a_collector_gets_messages_that_it_can_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&got);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let seen = Arc::clone(&seen);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let seen = Arc::clone(&seen);
+                    async move {
+                        assert_eq!(request.uri().path(), "/otel/v1/traces");
+                        let body = request.into_body().collect().await?.to_bytes();
+                        seen.lock().unwrap().push(ExportTraceServiceRequest::decode(body).unwrap());
+                        Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::default()))
+                    }
+                });
+                tokio::spawn(
+                    server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        let endpoint: Uri = format!("http://{address}/otel/").parse().unwrap();
+        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into() };
+        let tracer = Tracer::new(&config);
+        (0..BATCH + 1).for_each(|_| trace_one(&tracer));
+        flush(&tracer, &config, &mut false).await;
+        let got = got.lock().unwrap();
+        let sizes: Vec<_> =
+            got.iter().map(|message| message.resource_spans[0].scope_spans[0].spans.len()).collect();
+        assert_eq!(sizes, [BATCH, 1]);
+        assert_eq!(tracer.lost(), 0);
+    }
+
+    #[tokio::test]
+    async fn spans_are_lost_and_counted_while_nobody_takes_them() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let endpoint: Uri = format!("http://{closed}").parse().unwrap();
+        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into() };
+        let tracer = Tracer::new(&config);
+        trace_one(&tracer);
+        let mut failing = false;
+        flush(&tracer, &config, &mut failing).await;
+        assert_eq!((tracer.lost(), failing), (1, true));
+    }
+}
