@@ -7,3 +7,9 @@ use std::time::Instant;
 pub fn now() -> Instant {
     Instant::now()
 }
+
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "tests stand at the edge")]
+pub fn wall() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}

@@ -6,6 +6,7 @@
 mod bed;
 mod cases;
 mod frames;
+mod gateway;
 mod load;
 mod report;
 mod tables;
@@ -35,6 +36,14 @@ struct Args {
     #[arg(long)]
     load: bool,
 
+    /// Measure the gateway beside nginx and HAProxy instead: processor time of a request, latency, memory
+    #[arg(long)]
+    gateway: bool,
+
+    /// Seconds of each measurement of the gateway
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+
     /// Measure how VIPs' tables change instead: slots moved, evenness, time, beside other ways to share slots
     #[arg(long)]
     tables: bool,
@@ -56,6 +65,9 @@ struct Args {
     only: String,
 }
 
+/// Its rounds take a minute each.
+const MOST_GATEWAY_ROUNDS: u32 = 5;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     match run(&args) {
@@ -70,6 +82,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     if args.load {
         return load::run(args.json, &args.only);
+    }
+    if args.gateway {
+        return gateway::run(args.json, args.rounds.min(MOST_GATEWAY_ROUNDS), args.seconds, &args.only);
     }
     pin_to(args.cpu)?;
     if args.tables {
