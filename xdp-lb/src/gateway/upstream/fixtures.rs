@@ -76,3 +76,12 @@ pub(super) fn health(kind: HealthKind) -> Health {
         fall: 3,
     }
 }
+
+/// Waits for a condition.
+pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
