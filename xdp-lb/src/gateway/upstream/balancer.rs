@@ -193,3 +193,94 @@ fn settings(balance: &Balance) -> Settings {
         ..Settings::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::control::health::Condition;
+    use crate::gateway::upstream::fixtures::{self, start};
+
+    fn standing(is_up: bool) -> Standing {
+        let condition = if is_up { Condition::Up } else { Condition::Down };
+        Standing { condition, is_up, words: Cow::Borrowed("as the test says") }
+    }
+
+    fn member(last: u8, weight: f64) -> Member {
+        Member {
+            name: last.to_string().into(),
+            address: std::net::SocketAddr::from(([10, 0, 0, last], 80)),
+            weight,
+        }
+    }
+
+    fn balancer(weights: &[f64]) -> Balancer {
+        let mut balancer = Balancer::new(&fixtures::pool("web", &[]), 3, start());
+        let members: Vec<_> = (0..).zip(weights).map(|(last, weight)| member(last, *weight)).collect();
+        balancer.set_members(&members, start());
+        balancer
+    }
+
+    fn picked(balancer: &mut Balancer) -> Vec<u32> {
+        let mut seen: Vec<_> = (0..200)
+            .filter_map(|_| {
+                let (info, pick) = balancer.pick(&[], start())?;
+                balancer.finished(pick, Some(start()));
+                Some(info.id.0)
+            })
+            .collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+
+    #[test]
+    fn panic_begins_and_ends_with_half_of_the_servers() {
+        let mut balancer = balancer(&[1.0; 4]);
+        let down = |balancer: &mut Balancer, id| balancer.stand(ServerId(id), standing(false), start());
+        assert_eq!(down(&mut balancer, 0), None);
+        assert_eq!(down(&mut balancer, 1), None);
+        assert_eq!(picked(&mut balancer), [2, 3], "half are up");
+        assert_eq!(down(&mut balancer, 2), Some(true));
+        assert_eq!(picked(&mut balancer), [0, 1, 2, 3], "all are taken as up");
+        assert!(balancer.snapshot(start()).panics);
+        assert_eq!(down(&mut balancer, 2), None, "no news");
+        assert_eq!(balancer.stand(ServerId(1), standing(true), start()), Some(false));
+        assert_eq!(picked(&mut balancer), [1, 3]);
+        assert_eq!(balancer.stand(ServerId(9), standing(false), start()), None, "no such server");
+    }
+
+    #[test]
+    fn servers_that_take_nothing_do_not_count_for_panic() {
+        let mut balancer = balancer(&[1.0, 1.0, 0.0, 0.0]);
+        balancer.stand(ServerId(2), standing(false), start());
+        balancer.stand(ServerId(3), standing(false), start());
+        assert_eq!(balancer.stand(ServerId(0), standing(false), start()), None);
+        assert_eq!(picked(&mut balancer), [1]);
+        assert_eq!(balancer.stand(ServerId(1), standing(false), start()), Some(true));
+        assert_eq!(picked(&mut balancer), [0, 1]);
+    }
+
+    #[test]
+    fn new_servers_end_a_panic() {
+        let mut balancer = balancer(&[1.0, 1.0]);
+        balancer.stand(ServerId(0), standing(false), start());
+        balancer.stand(ServerId(1), standing(false), start());
+        assert!(balancer.panics);
+        balancer.set_members(&[member(0, 1.0), member(1, 1.0), member(2, 1.0), member(3, 1.0)], start());
+        assert!(!balancer.panics);
+        assert_eq!(picked(&mut balancer), [2, 3]);
+    }
+
+    #[test]
+    fn the_constants_are_those_configured() {
+        let mut balance = fixtures::pool("web", &[]).balance;
+        balance.choices = 0;
+        balance.eject_most = balance.eject_least / 2;
+        let settings = settings(&balance);
+        assert_eq!((settings.choices, settings.eject_after), (1, 5));
+        assert_eq!(settings.eject_most, balance.eject_least, "the longest is not shorter than the first");
+        assert!(settings.error_floor > 0.0 && settings.warmup_floor > 0.0);
+    }
+}

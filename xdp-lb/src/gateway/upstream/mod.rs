@@ -68,6 +68,9 @@ impl Pools {
     }
 
     /// The pool at this index of the configuration.
+    ///
+    /// # Panics
+    /// If there are not so many.
     pub fn get(&self, index: usize) -> &Arc<Pool> {
         &self.pools[index]
     }
@@ -101,6 +104,8 @@ impl Pools {
         self.take_over(tokio::time::Instant::now().into_std());
         let turns = Semaphore::new(CONCURRENT_CHECKS);
         join_all(self.pools.iter().map(|pool| pool.run(&self.prober, &turns, fastrand::u64(..)))).await;
+        // Only where there is no pool.
+        std::future::pending::<()>().await;
     }
 
     /// How each of them is, in the order of the configuration.

@@ -72,9 +72,10 @@ fn a_reload_with_a_spoilt_file_keeps_what_was_read_from_it() {
     let path = folder.path().join("servers.json");
     replace(&path, r#"[{"address": "10.0.0.1:80"}]"#);
     let config = PoolConfig { members: listed(path.clone()), ..fixtures::pool("web", &[]) };
-    let before = Pools::build_seeded(&[config.clone()], None, &mut || 1, start()).unwrap();
+    let before = Pools::build_seeded(std::slice::from_ref(&config), None, &mut || 1, start()).unwrap();
     replace(&path, "spoilt");
-    let after = Pools::build_seeded(&[config.clone()], Some(&before), &mut || 1, start()).unwrap();
+    let after =
+        Pools::build_seeded(std::slice::from_ref(&config), Some(&before), &mut || 1, start()).unwrap();
     after.take_over(start());
     assert_eq!(addresses(after.get(0)), ["10.0.0.1:80"]);
     let other = folder.path().join("other.json");

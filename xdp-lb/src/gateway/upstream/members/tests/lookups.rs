@@ -178,6 +178,45 @@ async fn the_next_look_up_is_when_the_records_time_is_over() {
     }
 }
 
+#[tokio::test]
+async fn a_name_that_is_not_answered_holds_up_no_other_pool() {
+    let dns = Dns::start().await;
+    dns.set("web.test.", RecordType::A, Says::Silence);
+    dns.set("web.test.", RecordType::AAAA, Says::Silence);
+    dns.set_addresses("api.test.", 3600, &["10.0.0.1"]);
+    let silent = looked_up(&dns, Duration::from_secs(1), Duration::from_secs(60));
+    let mut answered = silent.clone();
+    if let Members::Dns { name, .. } = &mut answered {
+        *name = "api.test".into();
+    }
+    let configs = [("web", silent), ("api", answered)]
+        .map(|(name, members)| PoolConfig { members, ..fixtures::pool(name, &[]) });
+    let pools = Arc::new(Pools::build_seeded(&configs, None, &mut || 1, start()).unwrap());
+    tokio::select! {
+        () = Arc::clone(&pools).run() => unreachable!("it never ends"),
+        () = until("the other is known", || addresses(pools.get(1)) == ["10.0.0.1:80"]) => {}
+    }
+    assert_eq!(problem(pools.get(0)), "", "the first look-up has not even failed");
+    assert!(addresses(pools.get(0)).is_empty());
+}
+
+/// `localhost` is known without asking anybody, wherever there is a configuration of resolvers at all.
+#[tokio::test]
+async fn the_machines_own_resolvers_are_the_default() {
+    let question =
+        Question { name: "localhost", port: Some(80), resolvers: &[], timeout: Duration::from_secs(1) };
+    match look_up(&question).await {
+        Ok(found) => {
+            let found: Vec<_> = found.members.iter().map(|member| member.address.to_string()).collect();
+            assert!(found.contains(&"127.0.0.1:80".to_owned()), "{found:?}");
+        }
+        Err(problem) => {
+            assert!(problem.contains("/etc/resolv.conf"), "{problem}");
+            assert!(!std::fs::exists("/etc/resolv.conf").unwrap(), "{problem}");
+        }
+    }
+}
+
 #[test]
 fn a_name_that_is_none_is_refused() {
     let long = "a".repeat(64);
