@@ -19,7 +19,7 @@ use crate::config::{Health, HealthKind};
 
 /// What is known of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// Never seen up nor down: takes no traffic yet.
     Checking,
     /// Takes traffic.
@@ -30,7 +30,7 @@ pub(super) enum Condition {
 
 /// A change of condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// Now up, after having been down or for the first time.
     Up,
     /// Now down, after this many failures in a row, the last for this reason.
@@ -39,7 +39,7 @@ pub(super) enum Change {
 
 /// The checks of one backend.
 #[derive(Clone, Debug)]
-pub(super) struct Check {
+pub(crate) struct Check {
     spec: Health,
     since: Instant,
     condition: Condition,
@@ -62,7 +62,7 @@ struct Outstanding {
 
 impl Check {
     /// The checks of a backend in this condition; the first falls somewhere within the first `fast_interval`.
-    pub(super) fn new(spec: Health, condition: Condition, now: Instant, rng: &mut Rng) -> Self {
+    pub(crate) fn new(spec: Health, condition: Condition, now: Instant, rng: &mut Rng) -> Self {
         let mut check = Self {
             spec,
             since: now,
@@ -82,7 +82,7 @@ impl Check {
         &self.spec
     }
 
-    pub(super) fn condition(&self) -> Condition {
+    pub(crate) fn condition(&self) -> Condition {
         self.condition
     }
 
@@ -91,7 +91,7 @@ impl Check {
     }
 
     /// Whether the last check failed, if there was any.
-    pub(super) fn has_failed_last(&self) -> bool {
+    pub(crate) fn has_failed_last(&self) -> bool {
         matches!(self.last, Some(Err(_)))
     }
 
@@ -103,7 +103,7 @@ impl Check {
     }
 
     /// When the next check is to begin; `None` while one is under way and if there is nothing to check.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
@@ -117,7 +117,7 @@ impl Check {
     }
 
     /// A check begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         // So late, it begins with all others that were due while the agent stood still.
         self.bunched |=
             self.due.is_some_and(|due| now.saturating_duration_since(due) > self.spec.fast_interval);
@@ -126,7 +126,7 @@ impl Check {
     }
 
     /// A check ended.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &mut self,
         outcome: Result<(), String>,
         now: Instant,
@@ -174,7 +174,7 @@ impl Check {
     }
 
     /// The last outcome and the count that matters, in words.
-    pub(super) fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         if self.spec.kind == HealthKind::None {
             return "not checked".into();
         }

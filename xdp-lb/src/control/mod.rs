@@ -13,7 +13,7 @@ mod explain;
 #[cfg(test)]
 mod fixtures;
 mod follow;
-mod health;
+pub(crate) mod health;
 mod hops;
 mod ids;
 mod leave;
@@ -26,7 +26,7 @@ mod notices;
 mod reload;
 mod remember;
 mod reports;
-mod rng;
+pub(crate) mod rng;
 pub mod score;
 mod settle;
 pub mod slots;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA'14).
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -17,12 +17,12 @@ impl Rng {
     }
 
     /// From 0 to below 1.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// `duration` longer or shorter by up to a tenth.
-    pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
+    pub(crate) fn jitter(&mut self, duration: Duration) -> Duration {
         Duration::try_from_secs_f64(duration.as_secs_f64() * (0.9 + 0.2 * self.unit())).unwrap_or(duration)
     }
 }

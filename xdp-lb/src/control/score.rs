@@ -99,7 +99,7 @@ pub enum Verdict {
 }
 
 /// The servers that requests may go to. Each balancer has its own; `now` never goes back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pool {
     settings: Settings,
     rng: Rng,
@@ -130,6 +130,12 @@ impl Pool {
             warmth: Vec::new(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Decides by these constants from now on. What is known is kept, and ejections under way last as long as they would.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.changed();
     }
 
     /// Makes these the servers, each with its weight: its capacity in any unit. Weights of 0 (or that are no numbers)

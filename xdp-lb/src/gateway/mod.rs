@@ -17,6 +17,8 @@ mod body;
 mod exchange;
 pub mod observe;
 mod refusal;
+pub mod shed;
+pub mod upstream;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};

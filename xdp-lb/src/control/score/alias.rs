@@ -4,7 +4,7 @@ use crate::control::rng::Rng;
 
 /// An alias table (M. D. Vose, "A linear algorithm for generating random numbers with a given distribution", IEEE TSE
 /// 1991). Its buffers are kept from one build to the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Alias {
     /// By position: below which part of the cell it is itself, and who it is above.
     cells: Vec<(f64, u32)>,
