@@ -1,5 +1,7 @@
 //! `xdp-lb check`: whether a configuration is valid, and what it says.
 
+mod gateway;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use crate::config::{
 /// Exit codes: 0 valid, 2 not.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
-    /// A balancer's lb.toml, or a backend's decap.toml
+    /// A balancer's lb.toml, a gateway's gateway.toml, or a backend's decap.toml
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }
@@ -52,6 +54,7 @@ fn summary(path: &Path, file: &File) -> String {
     match file {
         File::Balancer(config) => balancer(&mut text, config),
         File::Backend(config) => backend(&mut text, config),
+        File::Gateway(config) => gateway::sum_up(&mut text, config),
     }
     text
 }
