@@ -47,7 +47,6 @@ pub(in crate::config) const FILE: Schema = Schema {
 pub(in crate::config) fn whole(root: &Section<'_>) -> Option<GatewayConfig> {
     let gateway = process::gateway(root);
     let admin = observe::admin(root);
-    let log = observe::log(root);
     let trace = observe::trace(root);
 
     let listeners = root.tables("listener", &LISTENER);
@@ -75,6 +74,7 @@ pub(in crate::config) fn whole(root: &Section<'_>) -> Option<GatewayConfig> {
     let verifiers = Names::read(&tables, "[[verifier]]");
     let built_verifiers: Vec<_> =
         tables.iter().zip(verifiers.each()).map(|(t, name)| verifier::verifier(t, name, &pools)).collect();
+    let log = observe::log(root, &built_verifiers);
     conflict::certificates(&tables, &built_verifiers, listeners.as_deref());
 
     let tables = root.tables("route", &ROUTE);

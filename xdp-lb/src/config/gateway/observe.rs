@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use http::Uri;
 
-use super::model::{AccessLog, GatewayAdmin, LogFormat, Trace};
+use super::model::{AccessLog, GatewayAdmin, Jwt, LogFormat, Trace, Verifier, VerifierKind};
 use super::rules::{SECRET, header, set};
 use crate::config::live::Ratio;
 use crate::config::net::listen;
@@ -30,14 +30,27 @@ pub(super) fn admin(root: &Section<'_>) -> Field<GatewayAdmin> {
     Field { value, place: listen.place, given: table.is_given() }
 }
 
-/// The access log; `None` when something in it is wrong.
-pub(super) fn log(root: &Section<'_>) -> Option<AccessLog> {
+/// The access log; `None` when something in it is wrong. Headers in which verifiers look for secrets are not in it.
+pub(super) fn log(root: &Section<'_>, verifiers: &[Option<Verifier>]) -> Option<AccessLog> {
     let table = root.table("log", &LOG);
     let format = table.or("format", one_of(FORMATS, &[]), LogFormat::Json);
     let path = table.optional("path", absolute_path(4_095));
     let sample = table.or("sample", ratio(0..=1000), Ratio::thousandths(1000));
     let expected = "a list of up to 64 names of headers, as [\"user-agent\"]";
     let headers = set(&table, "headers", expected, 0..=64, header(SECRET), Vec::new());
+    for verifier in verifiers.iter().flatten() {
+        let secret = match &verifier.kind {
+            VerifierKind::ApiKey { header, .. } | VerifierKind::Jwt(Jwt { header, .. }) => header,
+            _ => continue,
+        };
+        if headers.iter().flatten().any(|header| header == secret) {
+            let name = &verifier.name;
+            let message = format!(
+                "has {secret}, which holds the secrets of verifier {name:?}, and they are never logged: remove it"
+            );
+            table.useless("headers", &message);
+        }
+    }
     match format.value {
         Some(LogFormat::Off) => {
             for key in ["path", "sample", "headers"] {

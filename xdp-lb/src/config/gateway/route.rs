@@ -82,6 +82,7 @@ pub(super) fn schemas() -> Vec<(&'static Schema, &'static [&'static str])> {
     const TABLES: &[&str] = &[
         "header",
         "query",
+        "split",
         "redirect",
         "respond",
         "access",
