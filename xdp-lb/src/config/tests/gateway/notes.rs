@@ -29,7 +29,7 @@ fn nothing_at_all_is_noted() {
 
 #[rustfmt::skip]
 const NOTES: &[(&str, &[&str])] = &[
-    ("route = [{ name = \"r\", respond = {} }]", &[]),
+    ("[[route]]\nname = \"r\"\nrespond = {}", &[]),
     ("trusted_proxies = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n[[route]]\nname = \"r\"\nrespond = {}", &[
         "gateway.trusted_proxies has 0.0.0.0/0: any client may say that it is another, to rate limits and access lists too",
     ]),
