@@ -310,7 +310,10 @@ mod tests {
             (&b"[decap]"[..], ":1: decap.interfaces: missing: expected a list of 1 to 64 interface names"),
             (b"", ":1: agent.interfaces: missing: expected a list of 1 to 64 interface names"),
             (b"[agent]\n[decap]", ":2: decap: belongs to a backend's decap.toml, which `xdp-lb decap` reads"),
-            (b"[[route]]\n[[vip]]", ":2: vip: belongs to a balancer's lb.toml, which `xdp-lb run` reads: here"),
+            (
+                b"[[route]]\n[[vip]]",
+                ":2: vip: belongs to a balancer's lb.toml, which `xdp-lb run` reads: here",
+            ),
             (b"[[pool]]", ":1: pool: belongs to gateway.toml, which `xdp-lb gateway` reads"),
             (b"not toml", ":1: not valid TOML at column 5"),
             (b"[agent]\ninterfaces = [\"\xff\"]", ":2: not UTF-8 text: save the file as UTF-8"),

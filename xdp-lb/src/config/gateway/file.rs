@@ -50,8 +50,8 @@ pub(in crate::config) fn whole(root: &Section<'_>) -> Option<GatewayConfig> {
     let trace = observe::trace(root);
 
     let listeners = root.tables("listener", &LISTENER);
-    if !root.has("listener") {
-        root.missing("listener", "a table [[listener]], where requests come in");
+    if listeners.is_empty() {
+        root.missing("listener", "at least one table [[listener]], where requests come in");
     }
     let listeners = listener::all(&listeners, &admin);
 

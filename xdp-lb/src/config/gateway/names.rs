@@ -30,7 +30,8 @@ impl Names {
 
     /// One of the names, as its index.
     pub(super) fn rule(&self) -> Rule<'_, usize> {
-        Rule::string(format!("the name of a {}", self.header), |text| {
+        let article = if self.header == "[[openapi]]" { "an" } else { "a" };
+        Rule::string(format!("the name of {article} {}", self.header), |text| {
             let mut known = self.names.iter().map(|field| field.value.as_deref());
             if let Some(index) = known.position(|name| name == Some(text)) {
                 return Ok(index);

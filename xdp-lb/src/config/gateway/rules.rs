@@ -170,7 +170,7 @@ pub(super) fn pointer() -> Rule<'static, String> {
         Err(match text {
             _ if !tildes => Refusal::Hint("`~` is written ~0, and a `/` within a name ~1".to_owned()),
             _ if !text.is_empty() && text.len() < 1024 => {
-                Refusal::Hint(format!("write \"/{}\"", text.replace('.', "/")))
+                Refusal::Hint(format!("write {:?}", format!("/{}", text.replace('.', "/"))))
             }
             _ => Refusal::Unexpected,
         })

@@ -136,7 +136,7 @@ fn place(name: &str, scope: &Scope) -> Result<TemplatePart, String> {
         Some(_) => None,
     };
     let part = part.ok_or_else(|| unknown(name, scope))?;
-    let shown: String = name.chars().take(60).collect();
+    let shown = shown(name);
     match &part {
         TemplatePart::Status if !scope.is_answer => Err("{status} is known in answers only".to_owned()),
         TemplatePart::Rest if !scope.has_rest => {
@@ -161,7 +161,7 @@ fn place(name: &str, scope: &Scope) -> Result<TemplatePart, String> {
 }
 
 fn unknown(name: &str, scope: &Scope) -> String {
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    let shown = shown(name);
     if scope.parameters.iter().flatten().any(|parameter| parameter == name) {
         return format!("write {{param:{shown}}}");
     }
@@ -173,6 +173,11 @@ fn unknown(name: &str, scope: &Scope) -> String {
         Some(meant) if meant != name => format!("{{{shown}}} is no place: did you mean {{{meant}}}?"),
         _ => format!("{{{shown}}} is no place: write {{{{ for a brace"),
     }
+}
+
+/// A place's name for a message of one line.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
 const PLAIN: [(&str, TemplatePart); 9] = [

@@ -56,6 +56,9 @@ pub(super) fn members(pool: &Section<'_>) -> Option<Members> {
 
 fn servers(pool: &Section<'_>) -> Option<Members> {
     let tables = pool.tables("server", &SERVER);
+    if tables.is_empty() {
+        pool.missing("server", "at least one, as [{ address = \"10.0.0.11:8080\" }]");
+    }
     let read: Vec<_> = tables
         .iter()
         .map(|table| {

@@ -233,7 +233,8 @@ fn parameters(path: &str) -> Vec<String> {
 /// The path with its parameters' names left out: equal for paths that take the same requests.
 pub(in crate::config::gateway) fn matched_as(path: &PathPattern) -> String {
     match path {
-        PathPattern::Prefix(prefix) => format!("{prefix}/*"),
+        // No path has a space.
+        PathPattern::Prefix(prefix) => format!("{prefix} "),
         PathPattern::Path(path) => {
             let mut shape = String::new();
             let rest = each_parameter(path, |before, name| {

@@ -328,7 +328,10 @@ fn routes() {
             conditions: vec![
                 Condition::Header(header("x-canary"), Test::Is("yes".to_owned())),
                 Condition::Header(header("x-agent"), Test::Matches("(?i)curl/.*".to_owned())),
+                Condition::Header(header("x-there"), Test::Present),
                 Condition::Query("debug".to_owned(), Test::Absent),
+                Condition::Query("v".to_owned(), Test::Is("2".to_owned())),
+                Condition::Query("w".to_owned(), Test::Matches("[0-9]+".to_owned())),
             ],
             action: Action::Forward(vec![(0, 9), (1, 1)]),
             body_bytes: Some(2 << 20),
