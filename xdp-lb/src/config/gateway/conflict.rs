@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::model::{ClientAuth, HostPattern, Listener, Verifier, VerifierKind};
+use super::model::{ClientAuth, HostPattern, Jwt, Listener, Verifier, VerifierKind};
 use super::route::{RawRoute, matched_as};
 use crate::config::section::Section;
 use crate::config::source::Source;
@@ -24,6 +24,29 @@ pub(super) fn certificates(
         {
             let message = "no listener asks clients for certificates: set client_auth in a [listener.tls]";
             table.useless("certificate", message);
+        }
+    }
+}
+
+/// Clients' own headers of the names that verifiers pass on are removed, before any verifier looks for its secrets.
+pub(super) fn passed_on(tables: &[Section<'_>], verifiers: &[Option<Verifier>]) {
+    let read = |verifier: &Verifier| match &verifier.kind {
+        VerifierKind::ApiKey { header, .. } | VerifierKind::Jwt(Jwt { header, .. }) => Some(header.clone()),
+        VerifierKind::Basic { .. } => Some(http::header::AUTHORIZATION),
+        VerifierKind::Certificate { .. } | VerifierKind::External(_) => None,
+    };
+    for (table, verifier) in tables.iter().zip(verifiers) {
+        for (header, _) in verifier.iter().flat_map(|verifier| &verifier.pass) {
+            if let Some(reader) =
+                verifiers.iter().flatten().find(|other| read(other).as_ref() == Some(header))
+            {
+                let message = format!(
+                    "has {header}, in which verifier {:?} looks for secrets, and clients' own are removed: pass it on by \
+                     another name",
+                    reader.name
+                );
+                table.useless("pass", &message);
+            }
         }
     }
 }

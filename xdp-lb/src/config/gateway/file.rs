@@ -75,6 +75,7 @@ pub(in crate::config) fn whole(root: &Section<'_>) -> Option<GatewayConfig> {
     let built_verifiers: Vec<_> =
         tables.iter().zip(verifiers.each()).map(|(t, name)| verifier::verifier(t, name, &pools)).collect();
     let log = observe::log(root, &built_verifiers);
+    conflict::passed_on(&tables, &built_verifiers);
     conflict::certificates(&tables, &built_verifiers, listeners.as_deref());
 
     let tables = root.tables("route", &ROUTE);

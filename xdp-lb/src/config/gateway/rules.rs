@@ -33,7 +33,10 @@ pub(super) type RefusedHeaders = &'static [(&'static str, &'static str)];
 /// Headers that belong to one connection or frame a message: whoever changes them cuts messages in two.
 pub(super) const FRAMING: RefusedHeaders = &[
     ("connection", HOP),
+    ("http2-settings", HOP),
     ("keep-alive", HOP),
+    ("proxy-authenticate", HOP),
+    ("proxy-authorization", HOP),
     ("proxy-connection", HOP),
     ("te", HOP),
     ("trailer", HOP),

@@ -93,6 +93,10 @@ pub(super) fn template(to: Use, scope: &Scope) -> Rule<'_, Template> {
         }
         let parts = parse(text, scope).map_err(Refusal::Hint)?;
         let takes = parts.iter().all(|part| !matches!(part, TemplatePart::Text(text) if !to.takes(text)));
+        let dots = to == Use::Path && text.split('/').any(|segment| [".", ".."].contains(&segment));
+        if dots {
+            return Err(Refusal::Hint("no request has a '.' or '..' segment in its path".to_owned()));
+        }
         if takes && to.may_begin(parts.first()) { Ok(Template { parts }) } else { Err(Refusal::Unexpected) }
     })
 }
@@ -263,6 +267,8 @@ mod tests {
             (Use::Path, "{path}/x", true),
             (Use::Path, "{header:x-a}", false),
             (Use::Path, "a", false),
+            (Use::Path, "/a/../{param:id}", false),
+            (Use::Path, "/a/.{param:id}", true),
             (Use::Path, "/a?b=c", false),
             (Use::Path, "", false),
             (Use::Host, "{param:id}.internal:80", true),

@@ -81,6 +81,10 @@ basic = { file = "/u" }"#, &[
         r#"gateway.toml:9: verifier[0] "v": pass."x d" = "subject": expected the name of a header, as "x-tenant""#,
         r#"gateway.toml:9: verifier[0] "v": pass.x-e = "verifier": set in line 9 already: remove one of the two"#,
     ]),
+    ("a header that is read too", At::Verifier, r#"pass = { Authorization = "subject" }
+basic = { file = "/u" }"#, &[
+        r#"gateway.toml:9: verifier[0] "v": pass: has authorization, in which verifier "v" looks for secrets, and clients' own are removed: pass it on by another name"#,
+    ]),
     ("files that are missing", At::Verifier, r#"[verifier.api_key]
 header = "connection"
 path = "/k""#, &[
