@@ -1,5 +1,7 @@
 //! `xdp-lb check`: whether a configuration is valid, and what it says.
 
+mod gateway;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use crate::config::{
 /// Exit codes: 0 valid, 2 not.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
-    /// A balancer's lb.toml, or a backend's decap.toml
+    /// A balancer's lb.toml, a gateway's gateway.toml, or a backend's decap.toml
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }
@@ -52,6 +54,7 @@ fn summary(path: &Path, file: &File) -> String {
     match file {
         File::Balancer(config) => balancer(&mut text, config),
         File::Backend(config) => backend(&mut text, config),
+        File::Gateway(config) => gateway::sum_up(&mut text, config),
     }
     text
 }
@@ -283,6 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gateways_file_is_told_by_its_tables() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("any-name.toml");
+        std::fs::write(&path, "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:80\"").unwrap();
+        let valid = format!("{} is valid: 1 listener, 0 pools, 0 routes\n", path.display());
+        let summary = verdict(&path).unwrap();
+        assert!(summary.starts_with(&valid), "{summary}");
+        assert!(summary.contains("\nnote: no [[route]]: every request is answered with 404\n"), "{summary}");
+    }
+
+    #[test]
     fn what_is_wrong_or_unreadable_is_said_with_its_path() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing.toml");
@@ -296,6 +310,11 @@ mod tests {
             (&b"[decap]"[..], ":1: decap.interfaces: missing: expected a list of 1 to 64 interface names"),
             (b"", ":1: agent.interfaces: missing: expected a list of 1 to 64 interface names"),
             (b"[agent]\n[decap]", ":2: decap: belongs to a backend's decap.toml, which `xdp-lb decap` reads"),
+            (
+                b"[[route]]\n[[vip]]",
+                ":2: vip: belongs to a balancer's lb.toml, which `xdp-lb run` reads: here",
+            ),
+            (b"[[pool]]", ":1: pool: belongs to gateway.toml, which `xdp-lb gateway` reads"),
             (b"not toml", ":1: not valid TOML at column 5"),
             (b"[agent]\ninterfaces = [\"\xff\"]", ":2: not UTF-8 text: save the file as UTF-8"),
         ] {

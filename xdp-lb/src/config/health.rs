@@ -1,8 +1,8 @@
 //! `[vip.health]`: read and checked.
 
 mod datagram;
-mod timing;
-mod tls;
+pub(super) mod timing;
+pub(super) mod tls;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

@@ -8,6 +8,7 @@ use super::agent::{RawAgent, admin};
 use super::cross;
 use super::decap::{self, decap};
 use super::error::{Errors, LoadError, Problem};
+use super::gateway::{self, GatewayConfig};
 use super::model::{Config, DecapConfig, Valid};
 use super::section::{Schema, Section};
 use super::source::read;
@@ -17,25 +18,39 @@ use super::vip::{RawVip, VIP};
 pub(super) const FILE: Schema = Schema {
     header: "lb.toml",
     keys: &["agent", "admin", "vip"],
-    refused: &[("decap", "belongs to a backend's decap.toml, which `xdp-lb decap` reads")],
+    refused: &[
+        ("decap", "belongs to a backend's decap.toml, which `xdp-lb decap` reads"),
+        ("gateway", GATEWAYS),
+        ("listener", GATEWAYS),
+        ("pool", GATEWAYS),
+        ("route", GATEWAYS),
+    ],
     outer: None,
 };
 
-/// A configuration of either kind.
+const GATEWAYS: &str = "belongs to gateway.toml, which `xdp-lb gateway` reads";
+
+/// A configuration of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum File {
     /// `lb.toml`, for `xdp-lb run`.
     Balancer(Box<Config>),
     /// `decap.toml`, for `xdp-lb decap`.
     Backend(DecapConfig),
+    /// `gateway.toml`, for `xdp-lb gateway`.
+    Gateway(Box<GatewayConfig>),
 }
 
 impl File {
-    /// Reads the file at `path`, which is a backend's when it has a table `[decap]` and no `[agent]`.
+    /// Reads the file at `path`: the gateway's when it has a table `[gateway]`, `[[listener]]` or `[[route]]`, a
+    /// backend's when it has `[decap]` and no `[agent]`.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let text = text(path)?;
-        let is_backends = toml::de::DeTable::parse_recoverable(&text).0.into_inner();
-        Ok(if is_backends.contains_key("decap") && !is_backends.contains_key("agent") {
+        let tables = toml::de::DeTable::parse_recoverable(&text).0.into_inner();
+        let has = |key| tables.contains_key(key);
+        Ok(if has("gateway") || has("listener") || has("route") {
+            Self::Gateway(Box::new(GatewayConfig::from_toml(&text, path)?))
+        } else if has("decap") && !has("agent") {
             Self::Backend(DecapConfig::from_toml(&text, path)?)
         } else {
             Self::Balancer(Box::new(Config::from_toml(&text, path)?))
@@ -76,6 +91,18 @@ impl DecapConfig {
     /// Reads `text`, which came from `file`.
     pub fn from_toml(text: &str, file: &Path) -> Result<Self, Errors> {
         read(text, file, |source, root| decap(&Section::root(source, root, &decap::FILE)))
+    }
+}
+
+impl GatewayConfig {
+    /// Reads the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        Ok(Self::from_toml(&text(path)?, path)?)
+    }
+
+    /// Reads `text`, which came from `file`.
+    pub fn from_toml(text: &str, file: &Path) -> Result<Self, Errors> {
+        read(text, file, |source, root| gateway::whole(&Section::root(source, root, &gateway::FILE)))
     }
 }
 

@@ -1,5 +1,5 @@
-//! From a file to a valid [`Config`] or [`DecapConfig`], or every error in it at once. Never touches the system
-//! beyond reading that one file.
+//! From a file to a valid [`Config`], [`DecapConfig`] or [`gateway::GatewayConfig`], or every error in it at once. Never
+//! touches the system beyond reading that one file.
 //!
 //! Text becomes TOML with positions (`source`), is read key by key under rules that say what is allowed (`section`,
 //! `rules`, `net`), and is compared as a whole (`cross`); only then are the types of `model` built, and nowhere else.

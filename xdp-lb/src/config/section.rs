@@ -32,6 +32,13 @@ pub(super) struct Field<T> {
     pub given: bool,
 }
 
+impl<T> Field<T> {
+    /// The value where the key is there, `Some(None)` where it is not, `None` when it is wrong.
+    pub(super) fn maybe(self) -> Option<Option<T>> {
+        if self.given { self.value.map(Some) } else { Some(None) }
+    }
+}
+
 /// One table of the file, or the absence of one that may be left out.
 pub(super) struct Section<'a> {
     source: &'a Source<'a>,
@@ -166,6 +173,36 @@ impl<'a> Section<'a> {
             Some(Self { table: Some(table), schema, place, separator: ": ", ..*self }.with_known_keys())
         });
         sections.collect()
+    }
+
+    /// Whether a key is in the file, whatever its value.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// A table inside this one whose keys are free, `name` and `value` saying what is allowed; in the file's order.
+    pub(super) fn entries<K, V>(
+        &self,
+        key: &'static str,
+        example: &str,
+        name: &Rule<'_, K>,
+        value: &Rule<'_, V>,
+    ) -> Vec<(Field<K>, Field<V>)> {
+        let Some((place, found)) = self.find(key) else { return Vec::new() };
+        let Some(table) = found.get_ref().as_table() else {
+            self.source.report(&place, format!("expected a table, as {example}"));
+            return Vec::new();
+        };
+        let inner = Self { table: Some(table), place: self.key_place(key), separator: ".", ..*self };
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let entries = entries.into_iter().map(|(key, found)| {
+            let place = inner.value_place(key, found);
+            let written = Spanned::new(key.span(), DeValue::String(key.get_ref().clone()));
+            let name = Field { value: self.apply(name, &written, &place), place: place.clone(), given: true };
+            (name, Field { value: self.apply(value, found, &place), place, given: true })
+        });
+        entries.collect()
     }
 
     fn field<T>(&self, key: &'static str, rule: &Rule<'_, T>, default: Option<T>) -> Field<T> {

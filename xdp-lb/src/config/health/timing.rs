@@ -8,7 +8,7 @@ use super::super::section::Section;
 
 /// When it is asked, and what the answers mean. By default, a backend that answers nothing is down an interval after its
 /// first failed check began, or sooner: `fall` timeouts fit into it, and so do `fall` fast intervals.
-pub(super) struct Timing {
+pub(in crate::config) struct Timing {
     interval: Option<Duration>,
     fast_interval: Option<Duration>,
     timeout: Option<Duration>,
@@ -17,7 +17,7 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    pub(super) fn read(section: &Section<'_>) -> Self {
+    pub(in crate::config) fn read(section: &Section<'_>) -> Self {
         let interval = section.or("interval", duration(SHORTEST_INTERVAL..=LONGEST_INTERVAL), INTERVAL).value;
         let known = interval.unwrap_or(LONGEST_INTERVAL);
         let fall = section.or("fall", integer(1..=100, ""), 3).value;
@@ -45,7 +45,7 @@ impl Timing {
         }
     }
 
-    pub(super) fn build(self, kind: HealthKind, via: CheckVia) -> Option<Health> {
+    pub(in crate::config) fn build(self, kind: HealthKind, via: CheckVia) -> Option<Health> {
         Some(Health {
             kind,
             via,

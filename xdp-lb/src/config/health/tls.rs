@@ -15,14 +15,14 @@ use super::super::rules::{absolute_path, boolean};
 use super::super::section::{Field, Section};
 
 /// The keys that only `https` has.
-pub(super) struct Tls {
+pub(in crate::config) struct Tls {
     server_name: Field<String>,
     verify: Field<bool>,
     ca: Field<PathBuf>,
 }
 
 impl Tls {
-    pub(super) fn read(section: &Section<'_>) -> Self {
+    pub(in crate::config) fn read(section: &Section<'_>) -> Self {
         Self {
             server_name: section.optional("server_name", server_name()),
             verify: section.or("verify", boolean(), true),
@@ -32,7 +32,7 @@ impl Tls {
 
     /// `host` is the given one, empty where it is wrong. Where none is given, the VIP's address stands in for it, which
     /// hardly any certificate names: so the name has to be given, or not to matter.
-    pub(super) fn build(
+    pub(in crate::config) fn build(
         self,
         section: &Section<'_>,
         host: Option<&str>,

@@ -4,13 +4,16 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use super::super::gateway::GatewayConfig;
 use super::super::{Config, DecapConfig, Errors};
 
 const REFERENCE: &str = include_str!("../reference.md");
+const EVERY_KEY: &str = include_str!("gateway/every_key.toml");
 
-fn try_both(text: &str) -> Result<(), TestCaseError> {
+fn try_all(text: &str) -> Result<(), TestCaseError> {
     check(text, Config::from_toml(text, Path::new("lb.toml")).map(drop))?;
-    check(text, DecapConfig::from_toml(text, Path::new("decap.toml")).map(drop))
+    check(text, DecapConfig::from_toml(text, Path::new("decap.toml")).map(drop))?;
+    check(text, GatewayConfig::from_toml(text, Path::new("gateway.toml")).map(drop))
 }
 
 fn check(text: &str, result: Result<(), Errors>) -> Result<(), TestCaseError> {
@@ -74,10 +77,28 @@ fn mutated() -> impl Strategy<Value = String> {
         "name = 1\n",
         "address = \"::\"\n",
         "port = -0\n",
+        "{{",
+        "{path}",
+        "{param:",
+        "/*",
+        "/{*a}",
+        "~",
+        "(?x)#",
+        "hosts = []\n",
+        "headers.set = { a = \"{b\" }\n",
+        "[[route]]",
+        "[[route.split]]",
+        "[route.access]",
+        "[verifier.basic]",
+        "[pool.file]",
+        "[[pool.server]]",
     ]);
-    (any::<bool>(), any::<prop::sample::Index>(), 0..40_usize, pieces, any::<prop::sample::Index>()).prop_map(
-        |(decap, at, removed, piece, from)| {
-            let text = super::reference::example(usize::from(decap));
+    (0..4_usize, any::<prop::sample::Index>(), 0..40_usize, pieces, any::<prop::sample::Index>()).prop_map(
+        |(example, at, removed, piece, from)| {
+            let text = match example {
+                3 => EVERY_KEY,
+                example => super::reference::example(example),
+            };
             let boundary = |mut at: usize| {
                 while !text.is_char_boundary(at) {
                     at -= 1;
@@ -98,17 +119,17 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
-        try_both(&text)?;
+        try_all(&text)?;
     }
 
     #[test]
-    fn anything_like_toml_is_read_or_refused(text in "([\\[\\]{}a-c.='\"#, \n0-9-]|vip|agent|\\[\\[vip\\]\\]\n|decap){0,60}") {
-        try_both(&text)?;
+    fn anything_like_toml_is_read_or_refused(text in "([\\[\\]{}a-c.='\"#, \n0-9-]|vip|agent|route|pool|\\[\\[vip\\]\\]\n|decap){0,60}") {
+        try_all(&text)?;
     }
 
     #[test]
     fn a_mutated_file_is_read_or_refused(text in mutated()) {
-        try_both(&text)?;
+        try_all(&text)?;
     }
 }
 

@@ -9,6 +9,7 @@ mod accepted;
 mod agent;
 mod any_text;
 mod decap;
+mod gateway;
 mod health;
 mod live;
 mod readme;

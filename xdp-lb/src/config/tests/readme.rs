@@ -4,6 +4,7 @@ use std::path::Path;
 
 use xdp_lb_common::reason::Reason;
 
+use super::super::gateway::GatewayConfig;
 use super::super::{Config, DecapConfig};
 
 const README: &str = include_str!("../../../../README.md");
@@ -41,11 +42,15 @@ fn every_example_is_valid() {
         count += 1;
         if text.contains("[decap]") {
             DecapConfig::from_toml(text, Path::new("decap.toml")).unwrap_or_else(|errors| panic!("{errors}"));
+        } else if text.contains("[[listener]]") {
+            let config = GatewayConfig::from_toml(text, Path::new("gateway.toml"))
+                .unwrap_or_else(|errors| panic!("{errors}"));
+            assert_eq!(config.notes(), [""; 0]);
         } else {
             let config =
                 Config::from_toml(text, Path::new("lb.toml")).unwrap_or_else(|errors| panic!("{errors}"));
             assert_eq!(config.notes(), [""; 0]);
         }
     }
-    assert!(count >= 4, "quick start and reference each show both files");
+    assert!(count >= 5, "quick start and reference each show both files, the reference the gateway's too");
 }

@@ -9,6 +9,12 @@ fn each_wrong_value_has_its_message() {
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
+    ("a gateway's tables", In::Agent, "[gateway]\n[[listener]]\n[[pool]]\n[[route]]", &[
+        "lb.toml:3: gateway: belongs to gateway.toml, which `xdp-lb gateway` reads",
+        "lb.toml:4: listener: belongs to gateway.toml, which `xdp-lb gateway` reads",
+        "lb.toml:5: pool: belongs to gateway.toml, which `xdp-lb gateway` reads",
+        "lb.toml:6: route: belongs to gateway.toml, which `xdp-lb gateway` reads",
+    ]),
     ("two VIPs of one name", In::Vip, r#"[[vip]]
 name = "web"
 address = "203.0.113.11"

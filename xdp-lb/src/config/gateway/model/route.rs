@@ -45,7 +45,7 @@ pub struct Route {
 }
 
 /// A host, in lower case, without a port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
     /// This one.
     Exact(String),

@@ -117,7 +117,7 @@ pub enum Origins {
 }
 
 /// An origin, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// `https://example.com`, exactly.
     Exact(String),
@@ -138,7 +138,7 @@ pub struct Compression {
 }
 
 /// A content coding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// `br`, RFC 7932.
     Brotli,
