@@ -16,6 +16,8 @@
 mod body;
 mod exchange;
 mod refusal;
+pub mod route;
+pub mod transform;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};
