@@ -20,6 +20,9 @@ enum Segment {
     },
 }
 
+/// Text or not, text before, kind, text after; and what tells those apart that are equally specific.
+type Rank<'a> = (u8, Reverse<usize>, u8, Reverse<usize>, &'a str);
+
 impl Shape {
     /// From matchit's syntax, with the names of the parameters.
     pub(super) fn parse(pattern: &str) -> Result<(Self, Vec<Arc<str>>), &'static str> {
@@ -63,7 +66,7 @@ impl Shape {
     /// What orders shapes that fit the same path, the most specific first: by the first segment that differs. Text goes
     /// before a parameter. Of parameters that with the longest text before it comes first, then one of a segment before
     /// one for the path's rest, then that with the longest text after it. So does a radix tree find them.
-    pub(super) fn rank(&self) -> Vec<(u8, Reverse<usize>, u8, Reverse<usize>, &str)> {
+    pub(super) fn rank(&self) -> Vec<Rank<'_>> {
         let rank = |segment: &'_ Segment| match segment {
             Segment::Text(_) => (0, 0, 0),
             Segment::Parameter { before, after } => (before.len(), 1, after.len()),

@@ -1,3 +1,5 @@
+//! Searches of tables by hand, and of random tables against trying every route.
+
 mod naive;
 
 use http::{HeaderName, Method};
