@@ -17,7 +17,9 @@ mod body;
 mod exchange;
 pub mod observe;
 mod refusal;
+pub mod route;
 pub mod shed;
+pub mod transform;
 pub mod upstream;
 
 pub use body::{Body, BodyError, End, Watcher};
