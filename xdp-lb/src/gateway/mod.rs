@@ -15,7 +15,9 @@
 
 mod body;
 mod exchange;
+pub mod limit;
 mod refusal;
+pub mod verify;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};
