@@ -29,7 +29,7 @@ mod known;
 mod slot;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use ask::{Answering, Ask};
 pub use basic::hash_password;

@@ -55,9 +55,7 @@ impl Cache {
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
         // The map takes the other bits.
-        let index = (hash >> 32) as usize % SHARDS;
-        let [first, ..] = &self.shards;
-        self.shards.get(index).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[(hash >> 32) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

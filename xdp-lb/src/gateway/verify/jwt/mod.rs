@@ -119,22 +119,17 @@ impl Tokens {
         if !self.config.algorithms.contains(&token.algorithm) {
             return Check::Refused("the token is signed with an algorithm that is not allowed");
         }
-        // Before a key is looked for: somebody else's tokens do not make keys be fetched.
-        if let Some(issuer) = &self.config.issuer
-            && token.claims.get("iss").and_then(Value::as_str) != Some(issuer)
-        {
-            return Check::Refused("the token is of another issuer");
-        }
+        // Before a key is looked for: others' tokens, and those of yesterday, make no key be fetched.
+        let expires = match self.claims(&token.claims, now) {
+            Ok(expires) => expires,
+            Err(why) => return Check::Refused(why),
+        };
         let signed = self.keys.with(|keys| keys.map(|keys| keys.verify(&token)));
         match signed {
             None | Some(keys::Signed::UnknownKey) => return Check::Later,
             Some(keys::Signed::No) => return Check::Refused("the token's signature is not right"),
             Some(keys::Signed::Yes) => {}
         }
-        let expires = match self.claims(&token.claims, now) {
-            Ok(expires) => expires,
-            Err(why) => return Check::Refused(why),
-        };
         let subject = match token.claims.get("sub") {
             None | Some(Value::Null) => "",
             Some(Value::String(subject)) => subject,
@@ -148,6 +143,10 @@ impl Tokens {
 
     /// Whether a token's claims are good, and until when.
     fn claims(&self, claims: &Value, now: Millis) -> Result<Millis, &'static str> {
+        let issuer = |issuer: &String| claims.get("iss").and_then(Value::as_str) == Some(issuer);
+        if !self.config.issuer.as_ref().is_none_or(issuer) {
+            return Err("the token is of another issuer");
+        }
         let expires = time::check(claims, now, self.config.leeway)?;
         let is_for = |audience: &Value| match audience {
             Value::String(one) => self.config.audience.contains(one),
