@@ -27,8 +27,9 @@ impl Cell {
         Self { interval, tolerance: interval.saturating_mul(u64::from(burst.max(1) - 1)) }
     }
 
-    pub(super) fn interval(&self) -> u64 {
-        self.interval
+    /// Nanoseconds until one request is allowed, when the burst is whole in so many.
+    pub(super) fn until_one(&self, whole: u64) -> u64 {
+        whole.saturating_sub(self.tolerance)
     }
 
     /// Decides, and moves the arrival time if the request is allowed and charged.

@@ -7,7 +7,7 @@
 //! **Two phases.** Limits by route, address and header need not know who asks: they come before credentials are looked at,
 //! and so protect passwords from being tried. Those by API key and claim come after.
 //!
-//! **Bounded.** A key takes 16 bytes, whatever its text was, and no more than `max_keys` are kept. Keys that would be
+//! **Bounded.** A key is a number of 64 bits, whatever its text was, and no more than `max_keys` are kept. Keys that would be
 //! allowed their whole burst are forgotten first, which changes nothing. Where there is no room even so, new keys are
 //! counted together as one: a flood of invented keys gets what one client gets, and leaves the counts of others alone.
 
@@ -124,7 +124,7 @@ impl Limit {
         };
         match wait {
             // Who has none left wants to know when there is one, others when all are back.
-            None => Ok(answer(remaining, if remaining == 0 { self.cell.interval() } else { whole })),
+            None => Ok(answer(remaining, if remaining == 0 { self.cell.until_one(whole) } else { whole })),
             Some(wait) => {
                 let refusal =
                     Refusal::new(Reason::RateLimited, "there were too many requests; try again later")

@@ -17,7 +17,15 @@ pub(super) struct Watched<T> {
     path: PathBuf,
     parse: Box<dyn Fn(&[u8]) -> Result<T, Mistake> + Send + Sync>,
     pub(super) slot: Slot<T>,
-    seen: Mutex<Option<Stamp>>,
+    last: Mutex<Last>,
+}
+
+/// When it was last looked at.
+#[derive(Default)]
+struct Last {
+    stamp: Option<Stamp>,
+    /// What was wrong with it.
+    complaint: Option<Mistake>,
 }
 
 /// What tells one state of a file from the next.
@@ -34,8 +42,8 @@ impl<T> Watched<T> {
         path: &Path,
         parse: impl Fn(&[u8]) -> Result<T, Mistake> + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
-        let (path, parse, seen) = (path.to_owned(), Box::new(parse), Mutex::new(None));
-        let watched = Self { path, parse, slot: Slot::empty(), seen };
+        let (path, parse) = (path.to_owned(), Box::new(parse));
+        let watched = Self { path, parse, slot: Slot::empty(), last: Mutex::default() };
         watched.refresh().map_err(|error| BuildError::File { verifier: verifier.to_owned(), error })?;
         Ok(watched)
     }
@@ -47,13 +55,13 @@ impl<T> Watched<T> {
     /// Reads the file if it changed since it was last looked at, and says whether its contents are new. Contents that
     /// cannot be used change nothing, and are complained of once.
     pub(super) fn refresh(&self) -> Result<bool, FileError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |cause: std::io::Error| Mistake::whole(format!("cannot be read: {cause}"));
         let read = || -> Result<Option<(Stamp, T)>, (Option<Stamp>, Mistake)> {
             let mut file = fs::File::open(&self.path).map_err(|cause| (None, unreadable(cause)))?;
             // Of the open file, before it is read: what is written meanwhile gives another stamp.
             let stamp = file.metadata().map(stamp).map_err(|cause| (None, unreadable(cause)))?;
-            if *seen == Some(stamp) {
+            if last.stamp == Some(stamp) {
                 return Ok(None);
             }
             let fail = |mistake| (Some(stamp), mistake);
@@ -70,15 +78,19 @@ impl<T> Watched<T> {
         match read() {
             Ok(None) => Ok(false),
             Ok(Some((stamp, value))) => {
-                *seen = Some(stamp);
+                *last = Last { stamp: Some(stamp), complaint: None };
                 self.slot.set(value);
                 Ok(true)
             }
-            Err((stamp, Mistake { line, what })) => {
-                if stamp.is_some() {
-                    *seen = stamp;
+            Err((stamp, mistake)) => {
+                last.stamp = stamp;
+                if last.complaint.as_ref() == Some(&mistake) {
+                    return Ok(false);
                 }
-                Err(FileError { path: self.path.clone(), line, what })
+                let error =
+                    FileError { path: self.path.clone(), line: mistake.line, what: mistake.what.clone() };
+                last.complaint = Some(mistake);
+                Err(error)
             }
         }
     }

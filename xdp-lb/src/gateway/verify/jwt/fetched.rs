@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{ACCEPT, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, StatusCode, Uri};
@@ -114,6 +115,8 @@ impl Fetched {
                 }
             }
             let under_way = UnderWay::begin(self, tokio::time::Instant::now().into_std());
+            // This fetch is for all who asked until now; further ones wait for it without asking.
+            let _ = self.wanted.notified().now_or_never();
             let result = self.fetch(pool, ask).await.and_then(|set| self.take(&set));
             drop(under_way);
             match result {
