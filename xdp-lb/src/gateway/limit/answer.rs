@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue};
 
@@ -49,12 +51,24 @@ impl RateAnswer {
 
     fn headers(self) -> [(HeaderName, HeaderValue); 4] {
         [
-            (LIMIT, self.limit.into()),
-            (REMAINING, self.remaining.into()),
-            (RESET, self.reset.into()),
+            (LIMIT, number(self.limit.into())),
+            (REMAINING, number(self.remaining.into())),
+            (RESET, number(self.reset)),
             (POLICY, self.policy),
         ]
     }
+}
+
+/// A number as a header's value. Those that are frequent are written once, for as long as the process runs: each answer
+/// has three of them.
+fn number(number: u64) -> HeaderValue {
+    static WRITTEN: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
+        let text: &'static str = (0..1000).map(|number| format!("{number:<3}")).collect::<String>().leak();
+        let chunks = (0..1000).map(|number| text.get(3 * number..3 * number + 3).unwrap_or_default());
+        chunks.map(|chunk| HeaderValue::from_static(chunk.trim_end())).collect()
+    });
+    let written = usize::try_from(number).ok().and_then(|number| WRITTEN.get(number));
+    written.cloned().unwrap_or_else(|| number.into())
 }
 
 /// `100;w=60;burst=20`: requests, seconds, and how many at once.
@@ -62,4 +76,18 @@ pub(super) fn policy(limit: &RateLimit) -> HeaderValue {
     let window = limit.period.as_secs() + u64::from(limit.period.subsec_nanos() > 0);
     let policy = format!("{};w={window};burst={}", limit.requests, limit.burst);
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written() {
+        for (given, told) in
+            [(0, "0"), (7, "7"), (10, "10"), (999, "999"), (1000, "1000"), (u64::MAX, "18446744073709551615")]
+        {
+            assert_eq!(number(given), told);
+        }
+    }
 }

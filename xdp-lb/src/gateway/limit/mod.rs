@@ -94,17 +94,23 @@ impl RateLimits {
         let Some(first) = of_phase.next() else { return Ok(None) };
         let now = u64::try_from(now.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX);
         let hash = |limit: &Limit| self.keys.hash(&limit.config.key, route, exchange, headers);
-        let charge = |limit: &Limit| limit.verdict(hash(limit), now, true);
         if of_phase.clone().next().is_none() {
-            return charge(first).map(Some);
+            return first.verdict(hash(first), now, true).map(Some);
         }
-        let of_phase = std::iter::once(first).chain(of_phase);
-        for limit in of_phase.clone() {
-            limit.verdict(hash(limit), now, false)?;
+        // As many as most routes have; further ones are hashed twice.
+        let mut hashes = [0; 4];
+        let of_phase = std::iter::once(first).chain(of_phase).enumerate();
+        for (index, limit) in of_phase.clone() {
+            let hash = hash(limit);
+            if let Some(kept) = hashes.get_mut(index) {
+                *kept = hash;
+            }
+            limit.verdict(hash, now, false)?;
         }
         let mut tightest: Option<RateAnswer> = None;
-        for limit in of_phase {
-            let answer = charge(limit)?;
+        for (index, limit) in of_phase {
+            let answer =
+                limit.verdict(hashes.get(index).copied().unwrap_or_else(|| hash(limit)), now, true)?;
             tightest = Some(answer.or_tighter(tightest));
         }
         Ok(tightest)

@@ -52,6 +52,11 @@ impl<T> Watched<T> {
         &self.path
     }
 
+    /// Whether what is in use is not what the file held when it was last looked at.
+    pub(super) fn is_at_fault(&self) -> bool {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).complaint.is_some()
+    }
+
     /// Reads the file if it changed since it was last looked at, and says whether its contents are new. Contents that
     /// cannot be used change nothing, and are complained of once.
     pub(super) fn refresh(&self) -> Result<bool, FileError> {

@@ -1,7 +1,8 @@
 //! Tokens that were verified.
 //!
-//! A token is found by a hash with a key of this process, and then compared whole: nobody can make two tokens meet, nor
-//! learn a token from the time of a comparison. It is gone when it expires, when the keys change, and when others need its
+//! A token is found by a hash, with a key of this process, of its end, which is its signature; and then compared whole. Who
+//! has not got the signature cannot make a comparison take place and learn from its time, and two tokens with one
+//! signature cannot be made. It is gone when it expires, when the keys change, and when others need its
 //! place.
 
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use crate::gateway::verify::known::Known;
 
 /// Parts with a lock each.
 const SHARDS: usize = 16;
+/// Bytes of a token's end that are hashed: whole signatures of all but RSA, whose end is as good.
+const END: usize = 96;
 /// Tokens of a part at most, and their bytes.
 const MOST_TOKENS: usize = 1024;
 const MOST_BYTES: usize = 1 << 20;
@@ -42,15 +45,19 @@ impl Cache {
     }
 
     pub(super) fn get(&self, token: &[u8], now: Millis, keys: u64) -> Option<Arc<Known>> {
-        let hash = self.hasher.hash_one(token);
+        let hash = self.hash(token);
         let shard = self.shard(hash);
         let entry = shard.tokens.get(&hash)?;
         (now < entry.expires && keys == entry.keys && *entry.token == *token).then(|| entry.known.clone())
     }
 
     pub(super) fn keep(&self, token: &[u8], known: Arc<Known>, now: Millis, expires: Millis, keys: u64) {
-        let hash = self.hasher.hash_one(token);
+        let hash = self.hash(token);
         self.shard(hash).keep(hash, Entry { token: token.into(), known, expires, keys }, now);
+    }
+
+    fn hash(&self, token: &[u8]) -> u64 {
+        self.hasher.hash_one(token.get(token.len().saturating_sub(END)..).unwrap_or_default())
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {

@@ -47,10 +47,10 @@ impl Keys {
         }
     }
 
-    /// Whether they come from there, by way of whichever pool.
+    /// Whether they come from there, by way of whichever pool, and are what is there.
     pub(super) fn is_from(&self, source: &JwtKeys) -> bool {
         match (self, source) {
-            (Self::File(file), JwtKeys::File(path)) => file.path() == Path::new(path),
+            (Self::File(file), JwtKeys::File(path)) => file.path() == Path::new(path) && !file.is_at_fault(),
             (Self::Fetched(fetched), JwtKeys::Fetched { path, host, refresh, least, .. }) => {
                 fetched.is_from(path, host, *refresh, *least)
             }
