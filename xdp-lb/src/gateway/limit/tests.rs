@@ -78,7 +78,7 @@ fn requests_are_counted_by_the_time_given() {
             let seen = limits.check(&[0], Phase::Before, 0, &exchange(), &HeaderMap::new(), now);
             match (seen, told) {
                 (Ok(Some(answer)), Ok(numbers)) => {
-                    assert_eq!((answer.remaining, answer.reset), numbers, "{config:?} {millis}")
+                    assert_eq!((answer.remaining, answer.reset), numbers, "{config:?} {millis}");
                 }
                 (Err(refusal), Err(wait)) => {
                     assert_eq!(refusal.reason, Reason::RateLimited);
@@ -224,7 +224,7 @@ fn keys_are_told_apart() {
             limits.check(&[0], Phase::of(&key), 0, exchange, headers, now).is_ok()
         };
         assert!(check(&one) && !check(&one), "{key:?}");
-        assert_eq!(!check(&other), same, "{key:?} {:?} {:?}", one, other);
+        assert_eq!(!check(&other), same, "{key:?} {one:?} {other:?}");
     }
 }
 

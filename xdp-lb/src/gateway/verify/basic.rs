@@ -310,7 +310,7 @@ pub(super) mod tests {
             ("\n\na:$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$c29tZWhhc2hzb21laGFzaA".to_owned(), 3),
             ("a:$2y$05$abcdefghijklmnopqrstuv".to_owned(), 1),
             ("a:plain".to_owned(), 1),
-            (format!("{}", good.replace("m=64,t=1", "m=4194304,t=1")), 1),
+            (good.replace("m=64,t=1", "m=4194304,t=1"), 1),
         ] {
             let mistake = parse(file.as_bytes(), &passing()).err().unwrap();
             assert_eq!(mistake.line, Some(line), "{file}");
@@ -335,7 +335,7 @@ pub(super) mod tests {
             let seen = seen.as_ref().map(|seen| {
                 seen.as_ref().map(|seen| (seen.user(), std::str::from_utf8(seen.password()).unwrap()))
             });
-            assert_eq!(seen.map_err(|()| ()), parsed, "{value}");
+            assert_eq!(seen.map_err(|error| *error), parsed, "{value}");
         }
     }
 }

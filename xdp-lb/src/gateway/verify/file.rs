@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 16 << 20;
 
 pub(super) struct Watched<T> {
     path: PathBuf,
-    parse: Box<dyn Fn(&[u8]) -> Result<T, Mistake> + Send + Sync>,
+    parse: Parse<T>,
     pub(super) slot: Slot<T>,
     last: Mutex<Last>,
 }
@@ -27,6 +27,13 @@ struct Last {
     /// What was wrong with it.
     complaint: Option<Mistake>,
 }
+
+/// Makes something of a file's bytes.
+type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, Mistake> + Send + Sync>;
+/// What was read; nothing where it is what it was.
+type Read<T> = Option<(Stamp, T)>;
+/// What is wrong, and with which state of the file, if there is one.
+type Fault = (Option<Stamp>, Mistake);
 
 /// What tells one state of a file from the next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +69,7 @@ impl<T> Watched<T> {
     pub(super) fn refresh(&self) -> Result<bool, FileError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |cause: std::io::Error| Mistake::whole(format!("cannot be read: {cause}"));
-        let read = || -> Result<Option<(Stamp, T)>, (Option<Stamp>, Mistake)> {
+        let read = || -> Result<Read<T>, Fault> {
             let mut file = fs::File::open(&self.path).map_err(|cause| (None, unreadable(cause)))?;
             // Of the open file, before it is read: what is written meanwhile gives another stamp.
             let stamp = file.metadata().map(stamp).map_err(|cause| (None, unreadable(cause)))?;

@@ -200,7 +200,7 @@ impl Gate {
             _ => None,
         });
         futures_util::future::join_all(tokens).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Reads files again that changed. Blocks while it reads: for a thread that may. A file that cannot be used changes

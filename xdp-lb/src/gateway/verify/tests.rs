@@ -1,3 +1,5 @@
+//! All verifiers together, in the order in which the gate asks them.
+
 mod external;
 mod keys;
 
