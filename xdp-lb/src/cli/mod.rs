@@ -3,6 +3,7 @@
 pub mod check;
 mod decap;
 mod explain;
+mod hash;
 mod log;
 mod report;
 mod run;
@@ -35,6 +36,7 @@ Examples:
   xdp-lb explain web 198.51.100.7:40000            where does this connection go, and why?
   xdp-lb decap --config /etc/xdp-lb/decap.toml     on a backend: end the tunnels
   xdp-lb report                                    on a backend: say how busy it is
+  xdp-lb hash-secret billing < key                 a line for the gateway's file of API keys
 
 Exit codes:
   0  done
@@ -49,6 +51,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Decap(decap::DecapArgs),
     Report(report::ReportArgs),
+    HashSecret(hash::HashArgs),
 }
 
 /// Runs the command that the arguments name.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Decap(args) => decap::run(args),
         Command::Report(args) => report::run(args),
+        Command::HashSecret(args) => hash::run(&args),
     }
 }
 
@@ -77,7 +81,9 @@ mod tests {
     #[test]
     fn help_teaches() {
         let help = Cli::command().render_long_help().to_string();
-        for word in ["run", "check", "status", "explain", "decap", "report", "Exit codes", "kill -HUP"] {
+        for word in
+            ["run", "check", "status", "explain", "decap", "report", "hash-secret", "Exit codes", "kill -HUP"]
+        {
             assert!(help.contains(word), "{word} missing in {help}");
         }
         for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "help") {

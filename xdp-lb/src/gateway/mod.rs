@@ -15,12 +15,14 @@
 
 mod body;
 mod exchange;
-pub mod observe;
 mod refusal;
+pub mod limit;
+pub mod observe;
 pub mod route;
 pub mod shed;
 pub mod transform;
 pub mod upstream;
+pub mod verify;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};
