@@ -14,7 +14,9 @@
 //! ```
 
 mod body;
+pub mod collect;
 mod exchange;
+pub mod json;
 mod refusal;
 
 pub use body::{Body, BodyError, End, Watcher};
