@@ -15,6 +15,7 @@
 
 mod body;
 pub mod collect;
+pub mod compress;
 mod exchange;
 pub mod json;
 mod refusal;
