@@ -14,7 +14,11 @@
 //! ```
 
 mod body;
+pub mod collect;
+pub mod compress;
+pub mod contract;
 mod exchange;
+pub mod json;
 mod refusal;
 pub mod limit;
 pub mod observe;
