@@ -14,8 +14,10 @@
 //! ```
 
 mod body;
+pub mod enforce;
 mod exchange;
 mod refusal;
+pub mod wire;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};
