@@ -22,7 +22,7 @@ const AT_ONCE: usize = 24;
 /// Status of each answer in these bytes, `100 Continue` left out.
 fn statuses(text: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(text);
-    let begins = text.match_indices("HTTP/1.1 ").map(|(at, begin)| at + begin.len());
+    let begins = text.match_indices("HTTP/1.").map(|(at, begin)| at + begin.len() + 2);
     begins.filter_map(|at| text.get(at..at + 3)?.parse().ok()).filter(|status| *status != 100).collect()
 }
 
@@ -77,17 +77,11 @@ fn compare(nginx: &nginx::Nginx, row: &Row) -> (String, bool) {
     let reason = ours.reason.map_or("", xdp_lb::gateway::Reason::word);
     let (our_count, their_count) = (taken(&ours.statuses), taken(&theirs));
     let they_refuse = their_count < theirs.len();
-    let line = format!(
-        "{:60} gateway {:?} {reason} | nginx {theirs:?} {}",
-        row.name(),
-        ours.statuses,
-        row.exception.unwrap_or_default()
-    );
-    // Once refused, a connection is closed: what was taken before has to be the same, or less.
-    let holds = if ours.reason.is_some() {
-        our_count <= their_count || they_refuse
-    } else {
-        our_count == their_count && !they_refuse
+    let line = format!("{:60} gateway {:?} {reason} | nginx {theirs:?}", row.name(), ours.statuses);
+    // What was taken before a refusal has to be the same, or less.
+    let holds = match ours.reason {
+        Some(_) => our_count <= their_count,
+        None => our_count == their_count && !they_refuse,
     };
-    (line, holds != row.exception.is_some())
+    (line, holds)
 }

@@ -18,14 +18,14 @@ const QUIET: &str = "700ms";
 /// Far above that: a connection that stays open nevertheless is an error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Nginx {
+pub(crate) struct Nginx {
     front: PathBuf,
     scratch: Scratch,
     process: Option<Process>,
 }
 
 impl Nginx {
-    pub fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let scratch = Scratch::new("strictness")?;
         let folder = scratch.path();
         fs::create_dir(folder.join("tmp"))?;
@@ -42,7 +42,7 @@ impl Nginx {
     }
 
     /// Status of each answer to these bytes.
-    pub fn answers(&self, bytes: &[u8]) -> Result<Vec<u16>> {
+    pub(crate) fn answers(&self, bytes: &[u8]) -> Result<Vec<u16>> {
         let mut stream = UnixStream::connect(&self.front).context("connecting to nginx")?;
         stream.set_read_timeout(Some(PATIENCE))?;
         // It may refuse and close before it has read all.

@@ -15,19 +15,19 @@ use xdp_lb::gateway::wire::{Bounds, Verdicts, inspect};
 use xdp_lb::gateway::{BodyError, Reason, enforce};
 
 /// nginx's defaults: four buffers of 8 KiB, each line in one.
-pub const BOUNDS: Bounds =
+pub(crate) const BOUNDS: Bounds =
     Bounds { headers: 100, header_bytes: 32768, uri_bytes: 8192, header_timeout: Duration::from_millis(200) };
 
 /// What was answered.
 #[derive(Debug)]
-pub struct Answers {
-    pub statuses: Vec<u16>,
+pub(crate) struct Answers {
+    pub(crate) statuses: Vec<u16>,
     /// Why the first was refused that was.
-    pub reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
 }
 
 /// Sends these bytes, and then nothing more until the last answer is there.
-pub fn answers(bytes: &[u8]) -> Answers {
+pub(crate) fn answers(bytes: &[u8]) -> Answers {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(exchange(bytes))
 }

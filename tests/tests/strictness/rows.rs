@@ -4,23 +4,21 @@ use xdp_lb::gateway::Reason::{self, *};
 
 /// Bytes and what becomes of them.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     bytes: String,
     /// Requests taken before the refusal, if any.
-    pub taken: usize,
+    pub(crate) taken: usize,
     /// Why the next is refused.
-    pub refused: Option<Reason>,
-    /// Why nginx refuses what is taken, or takes fewer, where that is right.
-    pub exception: Option<&'static str>,
+    pub(crate) refused: Option<Reason>,
 }
 
 impl Row {
     /// `\u{80}` to `\u{ff}` stand for the bytes.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bytes.chars().map(|char| u8::try_from(u32::from(char)).unwrap()).collect()
     }
 
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let text = self.bytes.escape_debug().to_string().replace("Host: a.example", "H");
         text.chars().take(150).collect()
     }
@@ -30,10 +28,10 @@ const HOST: &str = "Host: a.example\r\n";
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 /// All of them.
-pub fn all() -> Vec<Row> {
+pub(crate) fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut add = |bytes: String, taken, refused| {
-        rows.push(Row { bytes, taken, refused, exception: None });
+        rows.push(Row { bytes, taken, refused });
     };
     for (line, refused) in LINES {
         add(format!("{line}{HOST}\r\n"), usize::from(refused.is_none()), *refused);

@@ -11,7 +11,10 @@ use crate::gateway::Reason::{self, *};
 const BOUNDS: Bounds =
     Bounds { headers: 6, header_bytes: 400, uri_bytes: 40, header_timeout: Duration::from_secs(1) };
 
-fn head(version: Version, method: &str, target: &str, fields: &[(&str, &str)]) -> Parts {
+/// Names and values.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
+fn head(version: Version, method: &str, target: &str, fields: Fields<'_>) -> Parts {
     let mut request = Request::builder().version(version).method(method).uri(target);
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -22,7 +25,7 @@ fn head(version: Version, method: &str, target: &str, fields: &[(&str, &str)]) -
 #[test]
 fn heads_of_both_versions() {
     let host = [("host", "A.example.:81")].as_slice();
-    let rows: &[(&str, &str, &[(&str, &str)], Result<&str, Reason>)] = &[
+    let rows: &[(&str, &str, Fields<'_>, Result<&str, Reason>)] = &[
         ("GET", "/a", host, Ok("a.example")),
         ("GET", "http://a.EXAMPLE.:81/a", host, Ok("a.example")),
         ("GET", "http://b/a", &[], Ok("b")),
@@ -60,7 +63,7 @@ fn heads_of_both_versions() {
 #[test]
 fn fields_of_http_2() {
     let long = "v".repeat(400);
-    let rows: &[(&[(&str, &str)], Option<Reason>)] = &[
+    let rows: &[(Fields<'_>, Option<Reason>)] = &[
         (&[("te", "trailers"), ("expect", "100-continue"), ("content-length", "05")], None),
         (&[("te", "gzip")], Some(BadSyntax)),
         (&[("connection", "close")], Some(BadSyntax)),
@@ -84,7 +87,7 @@ fn fields_of_http_2() {
     }
 }
 
-fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+fn headers(fields: Fields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers
@@ -95,7 +98,7 @@ fn headers(fields: &[(&str, &str)]) -> HeaderMap {
 
 #[test]
 fn what_concerns_the_connection_comes_off() {
-    let rows: &[(&[(&str, &str)], &[&str])] = &[
+    let rows: &[(Fields<'_>, &[&str])] = &[
         (&[("a", "b")], &["a"]),
         (&[("connection", "close"), ("a", "b")], &["a"]),
         (&[("connection", "keep-alive, X-Hop"), ("x-hop", "1"), ("x-hop", "2"), ("a", "b")], &["a"]),

@@ -12,8 +12,14 @@ use super::{Bounds, Fault, Verdict, inspect_all, is_split_independent};
 const BOUNDS: Bounds =
     Bounds { headers: 64, header_bytes: 4096, uri_bytes: 1024, header_timeout: Duration::from_secs(5) };
 
+/// A head and the content behind it.
+type Message<'a> = (&'a [u8], &'a [u8]);
+
+/// Where, why, and whether within a head.
+type Refused = (usize, Fault, bool);
+
 /// Heads with the contents behind them, and the fault that ended it.
-fn read(bytes: &[u8], bounds: Bounds) -> (Vec<(&[u8], &[u8])>, Option<(usize, Fault, bool)>) {
+fn read(bytes: &[u8], bounds: Bounds) -> (Vec<Message<'_>>, Option<Refused>) {
     assert!(is_split_independent(bytes, 7, bounds), "{}", bytes.escape_ascii());
     let mut requests = Vec::new();
     let mut refused = None;
