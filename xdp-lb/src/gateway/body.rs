@@ -9,6 +9,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::Reason;
+use super::wire::Fault;
 
 /// A body. Nothing of it is read before it is asked for: who is slow to take it slows down its source.
 pub struct Body {
@@ -200,9 +201,11 @@ impl fmt::Debug for Body {
 }
 
 impl From<hyper::Error> for BodyError {
-    /// What ends a body that hyper receives: its sender, unless said otherwise by what wraps it.
+    /// What ends a body that hyper receives: the fault that a read failed for, else its sender, unless said otherwise
+    /// by what wraps it.
     fn from(error: hyper::Error) -> Self {
-        Self { reason: Reason::BodyCutShort, cause: in_full(&error) }
+        let reason = Fault::within(&error).map_or(Reason::BodyCutShort, |fault| fault.reason);
+        Self { reason, cause: in_full(&error) }
     }
 }
 

@@ -17,6 +17,7 @@ mod body;
 pub mod collect;
 pub mod compress;
 pub mod contract;
+pub mod enforce;
 mod exchange;
 pub mod json;
 mod refusal;
@@ -27,6 +28,7 @@ pub mod shed;
 pub mod transform;
 pub mod upstream;
 pub mod verify;
+pub mod wire;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};

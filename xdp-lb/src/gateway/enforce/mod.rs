@@ -1,0 +1,107 @@
+//! What holds for requests of HTTP/2 and HTTP/1 alike, decided on the head that hyper parsed.
+
+mod fields;
+mod hop;
+mod path;
+
+use std::borrow::Cow;
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{Method, Version};
+
+use super::Reason::{BadHost, BadMethod, BadTarget, TargetTooLong};
+use super::Refusal;
+use super::wire::{Authority, Bounds, Fault, authority};
+
+pub use hop::strip_hop_by_hop;
+pub use path::check_path;
+
+/// Whom a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host<'a> {
+    /// In lower case, without port and without a dot at its end; an IPv6 address with its brackets.
+    pub name: Cow<'a, str>,
+    /// Port, if named.
+    pub port: Option<u16>,
+}
+
+/// Checks a request's head, and tells whom it is for.
+pub fn check(head: &Parts, bounds: Bounds) -> Result<Host<'_>, Refusal> {
+    judge(head, bounds).map_err(|fault| {
+        let refusal = Refusal::from(fault);
+        // Of HTTP/2 it is only the stream that ends.
+        if head.version == Version::HTTP_2 { Refusal { closes: false, ..refusal } } else { refusal }
+    })
+}
+
+fn judge(head: &Parts, bounds: Bounds) -> Result<Host<'_>, Fault> {
+    check_method(&head.method)?;
+    check_target(head, bounds)?;
+    if head.version == Version::HTTP_2 {
+        fields::check(&head.headers, bounds)?;
+    }
+    let named = named(head)?;
+    let name = if named.host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(named.host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(named.host)
+    };
+    Ok(Host { name, port: named.port })
+}
+
+/// CONNECT also in its extended form (RFC 8441): what it tunnels cannot be inspected. Other names are those of the wire.
+fn check_method(method: &Method) -> Result<(), Fault> {
+    let name = method.as_str();
+    let standard = matches!(name, "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH");
+    if standard {
+        return Ok(());
+    }
+    if matches!(name, "CONNECT" | "TRACE" | "TRACK") {
+        return Err(Fault::new(BadMethod, "CONNECT and TRACE are refused"));
+    }
+    if name.len() > 32 || !name.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')) {
+        return Err(Fault::new(BadMethod, "a method is made of at most 32 capitals, - and _"));
+    }
+    Ok(())
+}
+
+fn check_target(head: &Parts, bounds: Bounds) -> Result<(), Fault> {
+    let Some(target) = head.uri.path_and_query() else {
+        return Err(Fault::new(BadTarget, "the target has no path"));
+    };
+    if target.as_str().len() > bounds.uri_bytes as usize {
+        return Err(Fault::new(TargetTooLong, "the target is longer than allowed"));
+    }
+    if let Some(scheme) = head.uri.scheme_str()
+        && !matches!(scheme, "http" | "https")
+    {
+        return Err(Fault::new(BadTarget, "the target is no URI of HTTP"));
+    }
+    match target.path() {
+        "*" if head.method == Method::OPTIONS => Ok(()),
+        "*" => Err(Fault::new(BadTarget, "the target * is for OPTIONS only")),
+        path => check_path(path),
+    }
+}
+
+/// The authority, from the target or Host: both have to be the same where both are there.
+fn named(head: &Parts) -> Result<Authority<'_>, Fault> {
+    let invalid = |detail| Fault::new(BadHost, detail);
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Fault::new(BadHost, "Host is there twice"));
+    }
+    let target = head.uri.authority();
+    if let (Some(target), Some(host)) = (target, host)
+        && !target.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes())
+    {
+        return Err(Fault::new(BadHost, "Host is not the one in the target"));
+    }
+    let named = target.map(|target| target.as_str().as_bytes()).or(host.map(http::HeaderValue::as_bytes));
+    authority(named.ok_or(Fault::new(BadHost, "Host is missing"))?).map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests;
