@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::slots::Slot;
 use super::worker::{Door, Worker};
@@ -15,6 +16,9 @@ use super::{Handler, connection};
 
 /// Connections accepted in a row before others get their turn.
 const IN_A_ROW: usize = 32;
+
+/// How often it is said that there is no room.
+const SAY: Duration = Duration::from_secs(10);
 
 /// How long nothing is accepted after the machine had no room for it.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -50,6 +54,7 @@ impl<H> Drop for Leave<'_, H> {
 }
 
 async fn welcome<H: Handler>(door: &Arc<Door>, socket: &TcpStream, worker: &Arc<Worker<H>>) {
+    let mut said: Option<Instant> = None;
     loop {
         if socket.readable().await.is_err() {
             return;
@@ -63,10 +68,14 @@ async fn welcome<H: Handler>(door: &Arc<Door>, socket: &TcpStream, worker: &Arc<
                 Err(error) => {
                     drop(slot);
                     worker.shared.counters.accept_errors.add();
-                    tracing::warn!(
-                        listener = %door.name(), %error,
-                        "cannot accept a connection: raise the limit of open files (LimitNOFILE=) or lower limits.connections"
-                    );
+                    if said.is_none_or(|said| said.elapsed() >= SAY) {
+                        said = Some(Instant::now());
+                        tracing::warn!(
+                            listener = %door.name(), %error,
+                            "cannot accept a connection: raise the limit of open files (LimitNOFILE=), or lower \
+                             gateway.limits.connections"
+                        );
+                    }
                     tokio::time::sleep(BREATHER).await;
                 }
             }

@@ -47,7 +47,8 @@ pub enum ServeError {
     },
     /// A thread or its event loop cannot be made.
     #[error(
-        "cannot start worker thread {index}: {error}; raise the limits of processes and open files, or lower gateway.threads"
+        "cannot start worker thread {index}: {error}; raise the limits of processes and open files, or lower \
+         gateway.threads"
     )]
     Thread {
         /// Which.
@@ -89,9 +90,9 @@ impl Server {
         Ok(Self { shared, workers: Mutex::new(workers), threads, doors: Mutex::new(doors) })
     }
 
-    /// Takes other listeners and limits. Listeners are told apart by their address: one that stays keeps its sockets and
-    /// connections; one that goes takes in what is in its queue already, and its connections go on. The number of
-    /// threads stays.
+    /// Takes other listeners and limits. Listeners are told apart by their address: one that stays keeps its sockets
+    /// and connections; one that goes takes in what is in its queue already, and its connections go on. The number
+    /// of threads stays.
     ///
     /// # Errors
     /// As for [`Self::start`]; all is as before then.
@@ -238,6 +239,9 @@ fn open(
     for (listener, way) in listeners.iter().zip(ways(listeners, before)?) {
         let sockets = sockets.take(&listener.name, listener.address, threads, &all)?;
         doors.push(open_door(listener, way, sockets));
+    }
+    for address in sockets.left() {
+        tracing::info!(%address, "a socket was handed over that no listener is for: it is closed");
     }
     Ok(doors)
 }

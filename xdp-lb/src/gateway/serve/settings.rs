@@ -4,7 +4,8 @@ use hyper::server::conn::http1;
 
 use crate::config::gateway::{Gateway, Limits};
 
-/// How often a connection looks whether something took too long. A connection at rest for one to two of these is parked.
+/// How often a connection looks whether something took too long. One that is at rest for one to two of these is
+/// parked.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Least room for what hyper reads ahead and writes behind, per connection.

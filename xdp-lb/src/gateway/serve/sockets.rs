@@ -62,6 +62,11 @@ impl Sockets {
         self.0.is_empty()
     }
 
+    /// Addresses of those that nobody took.
+    pub(super) fn left(&self) -> impl Iterator<Item = &SocketAddr> {
+        self.0.keys()
+    }
+
     /// Adds one that somebody else opened.
     pub(super) fn add(&mut self, socket: OwnedFd) -> io::Result<()> {
         let socket = TcpListener::from(socket);
@@ -130,12 +135,12 @@ fn mend(address: SocketAddr, kind: io::ErrorKind) -> &'static str {
              net.ipv4.ip_unprivileged_port_start"
         }
         io::ErrorKind::AddrInUse => {
-            "another process listens there (`ss -ltnp` names it), under another user or without SO_REUSEPORT: stop it, \
-             or let it hand over by gateway.handover_socket"
+            "another process listens there (`ss -ltnp` names it), under another user or without SO_REUSEPORT: \
+             stop it, or let it hand over by gateway.handover_socket"
         }
         io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address: `ip address` shows those it has; net.ipv4.ip_nonlocal_bind lets it \
-             listen before it has"
+            "this machine does not have that address: `ip address` shows those it has; \
+             net.ipv4.ip_nonlocal_bind lets it listen before it has"
         }
         _ => "see listen(2) and bind(2)",
     }

@@ -9,8 +9,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::slots::Slot;
 
-/// A connection's bytes, decrypted. It holds its slot, so that whoever has it last frees that: also one it was upgraded
-/// for.
+/// A connection's bytes, decrypted. It holds its slot, so that whoever has it last frees that: also one that it was
+/// upgraded for.
 pub(super) struct Stream {
     socket: Socket,
     /// Read before, not yet given out.

@@ -4,7 +4,7 @@ mod certificate;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
@@ -29,6 +29,8 @@ pub struct TlsContext {
     http2: bool,
     authorities: Vec<CertificateDer<'static>>,
     files: Vec<(PathBuf, Stamp)>,
+    /// State of the files that could not be used: told of once.
+    refused: Mutex<Vec<Stamp>>,
 }
 
 /// A file cannot be used.
@@ -95,16 +97,32 @@ impl TlsContext {
                 config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
             }
         }
-        Ok(Self { config: Arc::new(config), settings: settings.clone(), http2, authorities, files })
+        Ok(Self {
+            config: Arc::new(config),
+            settings: settings.clone(),
+            http2,
+            authorities,
+            files,
+            refused: Mutex::new(Vec::new()),
+        })
     }
 
-    /// The same, read again; none if no file has changed.
+    /// The same, read again; none if no file has changed since, or since that failed.
     ///
     /// # Errors
     /// As for [`Self::load`].
     pub fn refresh(&self, now: SystemTime) -> Option<Result<Self, TlsError>> {
-        let same = self.files.iter().all(|(file, stamp)| Stamp::of(file) == *stamp);
-        (!same).then(|| Self::load(&self.settings, self.http2, now, Some(self)))
+        let stamps: Vec<_> = self.files.iter().map(|(file, _)| Stamp::of(file)).collect();
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = self.files.iter().map(|(_, stamp)| stamp).eq(&stamps);
+        if same || *refused == stamps {
+            return None;
+        }
+        let read = Self::load(&self.settings, self.http2, now, Some(self));
+        if read.is_err() {
+            *refused = stamps;
+        }
+        Some(read)
     }
 
     /// For handshakes.

@@ -42,8 +42,8 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// A body without any bytes costs nothing. `spares`: should its reader lose interest, what is left is read if it is
-    /// little.
+    /// A body without any bytes costs nothing. `spares`: should its reader lose interest, what is left is read if it
+    /// is little.
     pub(super) fn receive(
         incoming: Incoming,
         activity: &Arc<Activity>,

@@ -116,9 +116,11 @@ fn names(file: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Resu
     let now =
         now.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     if parsed.validity().not_after.timestamp() < now {
-        tracing::warn!(file = %file.display(), expired = %parsed.validity().not_after, "certificate has expired: clients will refuse it; renew it");
+        let expired = parsed.validity().not_after;
+        tracing::warn!(file = %file.display(), %expired, "certificate has expired, clients refuse it: renew it");
     } else if parsed.validity().not_before.timestamp() > now {
-        tracing::warn!(file = %file.display(), begins = %parsed.validity().not_before, "certificate is not valid yet: check this machine's clock");
+        let begins = parsed.validity().not_before;
+        tracing::warn!(file = %file.display(), %begins, "certificate is not valid yet: check this machine's clock");
     }
     let alternative = parsed.subject_alternative_name().map_err(|cause| error(&cause))?;
     let names: Vec<_> = alternative
