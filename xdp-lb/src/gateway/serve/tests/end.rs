@@ -20,6 +20,7 @@ async fn a_refused_body_is_answered_and_the_connection_closed_without_a_reset() 
         assert!(closes(&mut stream).await);
     }
     until("all have ended", || server.connections().open == 0).await;
+    assert_eq!(server.connections().accepted, 20);
 }
 
 #[tokio::test]
@@ -68,8 +69,8 @@ async fn a_client_that_takes_nothing_is_cut() {
     let (server, address) = start(&listener("web"), &gateway);
     let mut stream = connect(address).await;
     stream.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    until("it is cut", || server.connections().open == 0).await;
-    assert_eq!(server.connections().stalled, 1);
+    until("it is cut", || server.connections().stalled == 1).await;
+    until("its slot is free", || server.connections().open == 0).await;
 }
 
 #[tokio::test]
