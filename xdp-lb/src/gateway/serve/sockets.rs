@@ -44,15 +44,20 @@ impl Sockets {
     /// If the environment names sockets that are not there, or are no listening ones of TCP.
     pub fn from_systemd() -> io::Result<Self> {
         let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<i32>().ok());
+        if number("LISTEN_PID") != Some(rustix::process::getpid().as_raw_nonzero().get()) {
+            return Ok(Self::none());
+        }
+        Self::inherited(3..3 + number("LISTEN_FDS").unwrap_or(0).clamp(0, 1024))
+    }
+
+    /// By their numbers in this process: the kernel makes others of them, that are ours without a doubt.
+    fn inherited(numbers: impl Iterator<Item = i32>) -> io::Result<Self> {
         let mut sockets = Self::none();
         let own = rustix::process::getpid();
-        if number("LISTEN_PID") != Some(own.as_raw_nonzero().get()) {
-            return Ok(sockets);
-        }
         let process = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty())?;
-        for fd in 3..3 + number("LISTEN_FDS").unwrap_or(0).clamp(0, 1024) {
+        for number in numbers {
             let flags = rustix::process::PidfdGetfdFlags::empty();
-            sockets.add(rustix::process::pidfd_getfd(&process, fd, flags)?)?;
+            sockets.add(rustix::process::pidfd_getfd(&process, number, flags)?)?;
         }
         Ok(sockets)
     }
@@ -177,6 +182,19 @@ mod tests {
             mend("0.0.0.0:80".parse().unwrap(), io::ErrorKind::PermissionDenied)
                 .contains("CAP_NET_BIND_SERVICE")
         );
+    }
+
+    #[test]
+    fn sockets_of_systemd_are_shared_by_all_workers() {
+        use std::os::fd::AsRawFd as _;
+        let theirs = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = theirs.local_addr().unwrap();
+        let mut sockets = Sockets::inherited([theirs.as_raw_fd()].into_iter()).unwrap();
+        let sockets = sockets.take("web", address, 3, &[]).unwrap();
+        assert_eq!(sockets.len(), 3);
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+        let file = tempfile::tempfile().unwrap();
+        assert!(Sockets::inherited([file.as_raw_fd()].into_iter()).is_err(), "a file is no socket");
     }
 
     #[test]

@@ -63,6 +63,26 @@ async fn slow_bodies_are_told_so() {
 }
 
 #[tokio::test]
+async fn bodies_that_trickle_are_told_so() {
+    let mut gateway = gateway();
+    gateway.limits.body_rate = 1000;
+    let (_server, address) = start(&listener("web"), &gateway);
+    let (mut read, mut write) = connect(address).await.into_split();
+    let begun = Instant::now();
+    let head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n";
+    write.write_all(head.as_bytes()).await.unwrap();
+    let trickle = tokio::spawn(async move {
+        while write.write_all(&[b'x'; 10]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let (head, body) = answer(&mut read).await.unwrap();
+    trickle.abort();
+    assert!(head.starts_with("HTTP/1.1 408") && body.contains("slow_body"), "{head}{body}");
+    assert!(begun.elapsed() >= Duration::from_secs(5), "the rate counts from the fifth second on");
+}
+
+#[tokio::test]
 async fn a_client_that_takes_nothing_is_cut() {
     let mut gateway = gateway();
     gateway.limits.send_timeout = Duration::from_millis(200);
