@@ -24,6 +24,7 @@ mod refusal;
 pub mod limit;
 pub mod observe;
 pub mod route;
+pub mod serve;
 pub mod shed;
 pub mod transform;
 pub mod upstream;

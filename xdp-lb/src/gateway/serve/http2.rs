@@ -1,0 +1,239 @@
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2::{Builder, Connection as Served};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::Handler;
+use super::activity::InFlight;
+use super::answer::{Answer, Offer};
+use super::connection::Connection;
+use super::guarded::Guarded;
+use super::settings::Settings;
+use super::stream::Stream;
+use super::upload::Upload;
+
+/// How often a client has to prove that it is there, and how long it may take to.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
+
+/// How long the last words may take to leave, on a connection that is given up.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How long a client has to close a connection without streams after it was told that there will be none.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves HTTP/2 until the connection ends.
+pub(super) async fn serve<H: Handler>(stream: Stream, connection: &Arc<Connection<H>>) {
+    let settings = connection.worker.shared.settings.load_full();
+    let newest = Arc::new(Mutex::new(None));
+    let service = service_fn({
+        let (connection, settings, newest) = (connection.clone(), settings.clone(), newest.clone());
+        move |request: Request<Incoming>| {
+            let offer = Arc::new(Offer::default());
+            *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer.clone());
+            // Here and not within the future: a stream may be reset before that is polled.
+            let in_flight = connection.activity.begin();
+            let flooded = connection.activity.cut() > settings.limits.resets_per_second;
+            let (connection, settings) = (connection.clone(), settings.clone());
+            async move {
+                if flooded {
+                    return Err(Flooded);
+                }
+                Ok(answer(&connection, &settings, request, in_flight, offer).await)
+            }
+        }
+    });
+    let spawner = Spawner { newest, send_timeout: settings.limits.send_timeout };
+    let io = TokioIo::new(Guarded::new(stream, Bytes::new(), connection.activity.clone()));
+    let mut served = builder(spawner, &settings).serve_connection(io, service);
+    if let Some(reason) = drive(Pin::new(&mut served), connection, &settings).await {
+        let counters = &connection.worker.shared.counters;
+        match reason {
+            GivenUp::Flooded => counters.reset_floods.add(),
+            GivenUp::Stalled => counters.stalled.add(),
+            GivenUp::Stays => {}
+        }
+        tracing::debug!(remote = %connection.peer.remote, ?reason, "HTTP/2 connection is given up");
+        Pin::new(&mut served).graceful_shutdown();
+        let _ = tokio::time::timeout(LAST_WORDS, served).await;
+    }
+}
+
+fn builder(spawner: Spawner, settings: &Settings) -> Builder<Spawner> {
+    let limits = &settings.limits;
+    let resets = limits.resets_per_second.max(1) as usize;
+    let mut builder = Builder::new(spawner);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        .max_pending_accept_reset_streams(resets)
+        .max_local_error_reset_streams(resets)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG);
+    builder
+}
+
+async fn answer<H: Handler>(
+    connection: &Connection<H>,
+    settings: &Settings,
+    request: Request<Incoming>,
+    in_flight: InFlight,
+    offer: Arc<Offer>,
+) -> Response<Answer> {
+    let activity = &connection.activity;
+    let request = request.map(|incoming| Upload::receive(incoming, activity, &settings.limits, false));
+    let response = connection.worker.handler.handle(&connection.peer, request).await;
+    response.map(|body| Answer::new(body, in_flight).offering(offer))
+}
+
+/// The connection's streams are not answered any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the client resets too many streams")]
+struct Flooded;
+
+/// Why a connection is not waited for any more.
+#[derive(Debug)]
+enum GivenUp {
+    /// Its client resets too many streams.
+    Flooded,
+    /// Its client takes nothing.
+    Stalled,
+    /// Its client keeps it though it was told not to.
+    Stays,
+}
+
+/// None once it ended by itself.
+async fn drive<H, S, E>(
+    mut served: Pin<&mut Served<TokioIo<Guarded<Stream>>, S, Spawner>>,
+    connection: &Connection<H>,
+    settings: &Settings,
+) -> Option<GivenUp>
+where
+    H: Handler,
+    S: HttpService<Incoming, ResBody = Answer, Error = E>,
+    S::Future: Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    let (activity, limits) = (&connection.activity, &settings.limits);
+    let mut tick = pin!(sleep(settings.tick));
+    let mut second = Instant::now();
+    let mut idle = Idle { since: second, requests: activity.requests() };
+    let mut told: Option<Instant> = None;
+    poll_fn(|context| {
+        loop {
+            if let Poll::Ready(result) = served.as_mut().poll(context) {
+                if let Err(error) = result {
+                    tracing::debug!(%error, remote = %connection.peer.remote, "connection broke");
+                }
+                count_resets(connection);
+                return Poll::Ready(None);
+            }
+            if activity.cut() > limits.resets_per_second {
+                count_resets(connection);
+                return Poll::Ready(Some(GivenUp::Flooded));
+            }
+            let spent =
+                limits.requests_per_connection > 0 && activity.requests() >= limits.requests_per_connection;
+            if told.is_none() && (spent || connection.worker.shared.is_draining()) {
+                told = Some(Instant::now());
+                served.as_mut().graceful_shutdown();
+                continue;
+            }
+            ready!(tick.as_mut().poll(context));
+            let now = Instant::now();
+            tick.as_mut().reset(now + settings.tick);
+            if now - second >= Duration::from_secs(1) {
+                second = now;
+                count_resets(connection);
+            }
+            if activity.is_stalled(now, limits.send_timeout) {
+                return Poll::Ready(Some(GivenUp::Stalled));
+            }
+            let idle = idle.time(now, activity.is_idle(), activity.requests());
+            match told {
+                Some(told) if idle >= FAREWELL && now - told >= FAREWELL => {
+                    return Poll::Ready(Some(GivenUp::Stays));
+                }
+                None if idle >= limits.idle_timeout => {
+                    told = Some(now);
+                    served.as_mut().graceful_shutdown();
+                }
+                _ => {}
+            }
+        }
+    })
+    .await
+}
+
+fn count_resets<H>(connection: &Connection<H>) {
+    for _ in 0..connection.activity.restart_cut() {
+        connection.worker.shared.counters.resets.add();
+    }
+}
+
+/// For how long there has been no stream.
+struct Idle {
+    since: Instant,
+    requests: u32,
+}
+
+impl Idle {
+    fn time(&mut self, now: Instant, is_idle: bool, requests: u32) -> Duration {
+        if !is_idle || requests != self.requests {
+            *self = Self { since: now, requests };
+        }
+        now - self.since
+    }
+}
+
+/// Runs each stream as a task of its own, and ends it once its client has taken nothing of the answer for too long:
+/// HTTP/2 lets a client hold back each stream for itself.
+#[derive(Clone)]
+struct Spawner {
+    /// Of the stream that was begun last: hyper spawns it before it begins another.
+    newest: Arc<Mutex<Option<Arc<Offer>>>>,
+    send_timeout: Duration,
+}
+
+impl<F: Future + Send + 'static> Executor<F> for Spawner {
+    fn execute(&self, stream: F) {
+        let offer = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let patience = self.send_timeout;
+        tokio::spawn(async move {
+            match offer {
+                Some(offer) => patiently(stream, &offer, patience).await,
+                None => drop(stream.await),
+            }
+        });
+    }
+}
+
+async fn patiently(stream: impl Future, offer: &Offer, patience: Duration) {
+    let mut stream = pin!(stream);
+    // The frame that waits, and until when it may.
+    let mut alarm: Option<(u32, Pin<Box<Sleep>>)> = None;
+    poll_fn(|context| {
+        if stream.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(frame) = offer.waiting() else { return Poll::Pending };
+        let (waiting, sleep) = alarm.get_or_insert_with(|| (frame, Box::pin(tokio::time::sleep(patience))));
+        if *waiting != frame {
+            *waiting = frame;
+            sleep.as_mut().reset(Instant::now() + patience);
+        }
+        sleep.as_mut().poll(context)
+    })
+    .await;
+}

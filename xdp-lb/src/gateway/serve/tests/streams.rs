@@ -1,0 +1,123 @@
+//! HTTP/2.
+
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::TokioExecutor;
+
+use super::*;
+
+async fn client(address: SocketAddr) -> SendRequest<Body> {
+    let io = TokioIo::new(connect(address).await);
+    let (sender, connection) = handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+fn request(path: &str) -> Request<Body> {
+    Request::get(format!("http://a{path}")).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn many_streams_at_once() {
+    let (server, address) = start(&listener("web"), &gateway());
+    let sender = client(address).await;
+    let answers = (0..50).map(|index| {
+        let mut sender = sender.clone();
+        async move {
+            let body = Body::full(format!("body {index}"));
+            let request = Request::post("http://a/echo").body(body).unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), format!("body {index}"));
+        }
+    });
+    timeout(DEADLINE, futures_util::future::join_all(answers)).await.unwrap();
+    assert_eq!(server.connections().accepted, 1);
+    assert_eq!(server.connections().resets, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_resets_streams_rapidly_is_sent_away() {
+    let mut gateway = gateway();
+    gateway.limits.resets_per_second = 10;
+    let (server, address) = start(&listener("web"), &gateway);
+    let mut sender = client(address).await;
+    let mut begun = 0;
+    for _ in 0..1000 {
+        if timeout(DEADLINE, sender.ready()).await.unwrap().is_err() {
+            break;
+        }
+        let answer = sender.send_request(request("/never"));
+        begun += 1;
+        // Sent, and then given up.
+        let _ = timeout(Duration::from_micros(200), answer).await;
+    }
+    assert!(begun < 1000, "all were taken");
+    until("the connection is closed", || server.connections().open == 0).await;
+    let mut other = client(address).await;
+    assert_eq!(other.send_request(request("/")).await.unwrap().status(), 200, "others are served");
+}
+
+#[tokio::test]
+async fn a_few_resets_are_nothing() {
+    let (server, address) = start(&listener("web"), &gateway());
+    let mut sender = client(address).await;
+    for _ in 0..20 {
+        sender.ready().await.unwrap();
+        let _ = timeout(Duration::from_millis(2), sender.send_request(request("/never"))).await;
+    }
+    assert_eq!(sender.send_request(request("/")).await.unwrap().status(), 200);
+    until("they are counted", || server.connections().resets > 0).await;
+    assert_eq!(server.connections().reset_floods, 0);
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_takes_nothing_is_cut_and_the_others_go_on() {
+    let mut gateway = gateway();
+    gateway.limits.send_timeout = Duration::from_millis(200);
+    let (server, address) = start(&listener("web"), &gateway);
+    let mut sender = client(address).await;
+    let stalled = sender.send_request(request("/endless")).await.unwrap();
+    until("the stream is cut", || server.connections().resets == 1).await;
+    let mut body = stalled.into_body();
+    let end = timeout(DEADLINE, async {
+        loop {
+            match body.frame().await {
+                Some(Ok(_)) => {}
+                other => return other.is_some_and(|frame| frame.is_err()),
+            }
+        }
+    });
+    assert!(end.await.unwrap(), "it ends with an error");
+    assert_eq!(sender.send_request(request("/")).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn draining_and_counting_say_goaway() {
+    let mut gateway = gateway();
+    gateway.limits.requests_per_connection = 3;
+    let (server, address) = start(&listener("web"), &gateway);
+    let mut sender = client(address).await;
+    for _ in 0..3 {
+        assert_eq!(sender.send_request(request("/")).await.unwrap().status(), 200);
+    }
+    until("the connection is closed", || server.connections().open == 0).await;
+
+    let mut sender = client(address).await;
+    let slow = sender.send_request(request("/slow"));
+    let drain = server.drain(DEADLINE);
+    let (answer, ()) = tokio::join!(slow, async {
+        until("it is there", || server.connections().open == 1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drain.await;
+    });
+    assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes(), "slow");
+}
+
+#[tokio::test]
+async fn a_connection_without_streams_ends() {
+    let mut gateway = gateway();
+    gateway.limits.idle_timeout = Duration::from_millis(200);
+    let (server, address) = start(&listener("web"), &gateway);
+    let mut sender = client(address).await;
+    assert_eq!(sender.send_request(request("/")).await.unwrap().status(), 200);
+    until("the connection is closed", || server.connections().open == 0).await;
+}
