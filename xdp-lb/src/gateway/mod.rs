@@ -16,6 +16,7 @@
 mod body;
 mod exchange;
 mod refusal;
+pub mod upstream;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};
