@@ -11,12 +11,11 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::harvest;
 use super::link::{Link, Polled, Running};
 use super::mux::Ticket;
 use super::outgoing::Upload;
-use super::trip::now;
-use super::{Entry, Picked, harvest};
-use crate::control::score::{Outcome, Verdict};
+use super::verdict::Guards;
 use crate::gateway::{Body, BodyError, Reason};
 
 /// What an answer comes over.
@@ -41,12 +40,6 @@ impl Carrier {
     }
 }
 
-/// What ends with the answer.
-pub(super) struct Guards {
-    pub(super) _entry: Entry,
-    pub(super) picked: Picked,
-}
-
 /// The rest of an answer.
 struct Answer {
     incoming: Incoming,
@@ -56,6 +49,8 @@ struct Answer {
     upload: Option<Upload>,
     utilization: Option<http::HeaderName>,
     is_grpc: bool,
+    /// When the head came, since 1970.
+    unix: Duration,
     idle: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     /// Something came since the silence was measured.
@@ -66,6 +61,7 @@ pub(super) struct Settings {
     pub(super) idle: Duration,
     pub(super) utilization: Option<http::HeaderName>,
     pub(super) is_grpc: bool,
+    pub(super) unix: Duration,
 }
 
 /// The body. One that is there already holds nothing any more.
@@ -106,10 +102,10 @@ pub(super) fn body(
             early.push_front(Some(Ok(Frame::data(first))));
         }
     }
-    let Settings { idle, utilization, is_grpc } = settings();
+    let Settings { idle, utilization, is_grpc, unix } = settings();
     let held = Some((carrier, guards));
     let (silence, stirred) = (None, true);
-    Body::wrap(Answer { incoming, early, held, upload, utilization, is_grpc, idle, silence, stirred })
+    Body::wrap(Answer { incoming, early, held, upload, utilization, is_grpc, unix, idle, silence, stirred })
 }
 
 impl Answer {
@@ -120,31 +116,23 @@ impl Answer {
         }
     }
 
-    /// The server did not finish, or what it says at the end is that it failed.
-    fn failed(guards: &mut Guards) {
-        let outcome =
-            Outcome { latency: Duration::ZERO, verdict: Verdict::Failure, report: None, in_flight: None };
-        guards.picked.answered(&outcome, now());
-    }
-
     fn cut_short(&mut self, cause: String) -> BodyError {
         if let Some((carrier, mut guards)) = self.held.take() {
             drop(carrier);
             if let Some((reason, cause)) = self.upload.as_ref().and_then(Upload::failed) {
                 return BodyError { reason, cause };
             }
-            Self::failed(&mut guards);
+            guards.fail();
         }
         BodyError { reason: Reason::AnswerCutShort, cause }
     }
 
     fn trailers(&mut self, trailers: &mut HeaderMap) {
-        harvest::harvest(trailers, self.utilization.as_ref(), || Duration::ZERO);
-        if self.is_grpc
-            && harvest::grpc_failed(trailers)
-            && let Some((_, guards)) = &mut self.held
-        {
-            Self::failed(guards);
+        let report = harvest::harvest(trailers, self.utilization.as_ref(), || self.unix);
+        let Some((_, guards)) = &mut self.held else { return };
+        guards.report(report);
+        if self.is_grpc && harvest::grpc_failed(trailers) {
+            guards.fail();
         }
     }
 
@@ -178,6 +166,9 @@ impl http_body::Body for Answer {
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
                 answer.stirred = true;
+                if let Some((_, guards)) = &mut answer.held {
+                    guards.came();
+                }
                 if let Some(trailers) = frame.trailers_mut() {
                     answer.trailers(trailers);
                 }

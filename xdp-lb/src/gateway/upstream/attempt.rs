@@ -15,8 +15,10 @@ use super::link::{Home, Link};
 use super::mux::{Mux, Ticket};
 use super::outgoing::{Go, Outgoing};
 use super::trip::{Letter, Trip, now};
+use super::verdict::tell;
 use super::{Picked, ServerInfo, framing, harvest};
-use crate::control::score::{Outcome, Verdict};
+use crate::control::Report;
+use crate::control::score::Verdict;
 use crate::gateway::Reason;
 
 /// What became of a try.
@@ -30,8 +32,10 @@ pub(super) struct Tried {
 pub(super) struct Arrived {
     pub(super) response: Response<Incoming>,
     pub(super) carrier: Carrier,
-    /// It means that the server failed.
+    /// It means that the server failed, which was told.
     pub(super) is_failure: bool,
+    /// What the server says of itself.
+    pub(super) report: Option<Report>,
 }
 
 /// Why there is none.
@@ -86,8 +90,7 @@ pub(super) async fn attempt(trip: &Trip<'_>, mut picked: Picked, letter: &mut Le
         Err(mut failure) => {
             failure.cause = format!("{}: {}", server.name, failure.cause);
             if failure.is_blamed {
-                let (latency, verdict) = (took, Verdict::Failure);
-                picked.answered(&Outcome { latency, verdict, report: None, in_flight: None }, ended);
+                tell(&mut picked, Verdict::Failure, took, None);
             }
             Err(failure)
         }
@@ -105,11 +108,14 @@ fn judge(
     let balance = &trip.pool.config().balance;
     let status = arrived.response.status().as_u16();
     let headers = arrived.response.headers_mut();
-    let report = harvest::harvest(headers, balance.utilization_header.as_ref(), || trip.origin.unix(now));
+    let unix_now = || trip.origin.unix(now);
+    arrived.report = harvest::harvest(headers, balance.utilization_header.as_ref(), unix_now);
     arrived.is_failure =
         balance.failures.contains(&status) || harvest::grpc_failed(headers) && harvest::is_grpc(headers);
-    let verdict = if arrived.is_failure { Verdict::Failure } else { Verdict::Success };
-    picked.answered(&Outcome { latency, verdict, report: report.as_ref(), in_flight: None }, now);
+    // A success it is when the answer is whole.
+    if arrived.is_failure {
+        tell(picked, Verdict::Failure, latency, arrived.report.as_ref());
+    }
     arrived
 }
 
@@ -201,7 +207,7 @@ fn arrived(trip: &Trip<'_>, response: Response<Incoming>, link: Box<Link>) -> Re
     check(trip, &response)?;
     let early = trip.upload.as_ref().is_some_and(|upload| !upload.is_sent());
     let carrier = if early { Carrier::Running(link.run()) } else { Carrier::Link(link) };
-    Ok(Arrived { response, carrier, is_failure: false })
+    Ok(Arrived { response, carrier, is_failure: false, report: None })
 }
 
 fn check(trip: &Trip<'_>, response: &Response<Incoming>) -> Result<(), Failure> {
@@ -248,9 +254,10 @@ async fn over_http2(
     letter.is_sent = true;
     let mut error = match ticket.sender.try_send_request(request).await {
         Ok(response) => {
+            ticket.answered();
             check(trip, &response)?;
             let carrier = Carrier::Stream { _ticket: ticket };
-            return Ok(Arrived { response, carrier, is_failure: false });
+            return Ok(Arrived { response, carrier, is_failure: false, report: None });
         }
         Err(error) => error,
     };

@@ -12,16 +12,17 @@ mod link;
 mod method;
 mod mux;
 mod outgoing;
+#[cfg(test)]
+mod over_loopback;
 mod pool;
 mod proxy_out;
 mod send;
 mod splice;
 mod stream;
 mod tee;
-#[cfg(test)]
-mod tests;
 mod tls;
 mod trip;
+mod verdict;
 mod worker;
 
 pub use connector::{Connector, ConnectorError};

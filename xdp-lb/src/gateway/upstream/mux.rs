@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::Notify;
 
 use super::connector::Kind;
 use super::outgoing::Outgoing;
@@ -34,6 +35,8 @@ struct Load {
     /// What the server allows.
     most: AtomicUsize,
     used: AtomicBool,
+    /// Asks the connection what the server allows now.
+    look: Notify,
     /// No further request goes over it.
     spent: AtomicBool,
 }
@@ -47,6 +50,13 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// An answer has come, and so has what the server allows.
+    pub(super) fn answered(&self) {
+        if !self.reused {
+            self.load.look.notify_one();
+        }
+    }
+
     /// The connection as a whole has failed or is about to end.
     pub(super) fn spend(&self) {
         self.load.spent.store(true, Ordering::Relaxed);
@@ -75,19 +85,22 @@ impl Mux {
             streams: AtomicUsize::new(0),
             most,
             used: AtomicBool::new(false),
+            look: Notify::new(),
             spent: AtomicBool::new(false),
         });
         let told = Arc::clone(&load);
         tokio::spawn(async move {
             let mut connection = pin!(connection);
-            std::future::poll_fn(|context| {
-                let polled = connection.as_mut().poll(context);
-                told.most.store(connection.current_max_send_streams(), Ordering::Relaxed);
-                polled
-            })
-            .await
-            // How it ends is told to each stream.
-            .ok();
+            loop {
+                tokio::select! {
+                    biased;
+                    // How it ends is told to each stream.
+                    _ = connection.as_mut() => return,
+                    () = told.look.notified() => {
+                        told.most.store(connection.current_max_send_streams(), Ordering::Relaxed);
+                    }
+                }
+            }
         });
         Ok(Self { sender, load, kind, keep, idle_since: None })
     }

@@ -1,6 +1,5 @@
 //! One microservice: its servers, how busy they are, and how much more it takes.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +7,7 @@ use std::time::Instant;
 
 use super::{Connector, ConnectorError};
 use crate::config::gateway::PoolConfig;
-use crate::control::score::{self, Outcome, ServerId, Settings, Verdict};
+use crate::control::score::{self, Outcome, ServerId, Settings};
 use crate::gateway::{Reason, Refusal};
 
 /// A server.
@@ -40,7 +39,6 @@ pub struct Pool {
     score: Mutex<score::Pool>,
     in_flight: AtomicU32,
     retries: AtomicU32,
-    verdicts: Mutex<VecDeque<(Arc<str>, Verdict)>>,
 }
 
 /// All of them.
@@ -48,7 +46,7 @@ pub struct Pools(Vec<Arc<Pool>>);
 
 impl Pools {
     /// With static servers.
-    pub fn build(configs: &[PoolConfig]) -> Result<Self, ConnectorError> {
+    pub fn build(configs: &[PoolConfig], _before: Option<&Self>) -> Result<Self, ConnectorError> {
         configs.iter().map(Pool::build).collect::<Result<_, _>>().map(Self)
     }
 
@@ -85,7 +83,6 @@ impl Pool {
             score: Mutex::new(score),
             in_flight: AtomicU32::new(0),
             retries: AtomicU32::new(0),
-            verdicts: Mutex::default(),
         })
     }
 
@@ -132,11 +129,6 @@ impl Pool {
         let at_servers = self.score().status(super::trip::now()).iter().map(|server| server.in_flight).sum();
         (self.in_flight.load(Ordering::Relaxed), at_servers)
     }
-
-    /// What was said of servers since the last call.
-    pub fn verdicts(&self) -> Vec<(Arc<str>, Verdict)> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
-    }
 }
 
 impl Picked {
@@ -147,11 +139,6 @@ impl Picked {
 
     /// What came of it.
     pub fn answered(&mut self, outcome: &Outcome<'_>, now: Instant) {
-        self.pool
-            .verdicts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back((Arc::clone(&self.server.name), outcome.verdict));
         if let Some(pick) = &mut self.pick {
             self.pool.score().answered(pick, outcome, now);
         }

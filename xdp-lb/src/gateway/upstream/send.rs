@@ -12,12 +12,13 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
-use super::answer::{self, Carrier, Guards};
+use super::answer::{self, Carrier};
 use super::attempt::{Arrived, Failure, Tried, attempt, can_begin_again, may_repeat};
 use super::outgoing::Upload;
 use super::trip::{Letter, Origin, Trail, Trip, now};
+use super::verdict::{Guards, tell};
 use super::{Picked, Pool, Worker, harvest, method, send_for, splice};
-use crate::control::score::ServerId;
+use crate::control::score::{ServerId, Verdict};
 use crate::gateway::{Body, Exchange, Reason, Refusal};
 
 /// What a route may say of how its requests are sent.
@@ -102,18 +103,26 @@ pub(super) async fn run(
             Err(failure) => may_repeat(&trip) || failure.is_unsent && can_begin_again(&trip),
         };
         if may_go_on && let Some(next) = next(&trip, &tried) {
-            trail.cause = Some(match done.result {
+            let Tried { picked: mut before, took, result } = done;
+            trail.cause = Some(match result {
                 Ok(arrived) => {
-                    format!("{}: status {}", done.picked.server().name, arrived.response.status().as_u16())
+                    if !arrived.is_failure {
+                        tell(&mut before, Verdict::Success, took, arrived.report.as_ref());
+                    }
+                    format!("{}: status {}", before.server().name, arrived.response.status().as_u16())
                 }
                 Err(failure) => failure.cause,
             });
             picked = next;
             continue;
         }
-        let Tried { picked, result, .. } = done;
+        let Tried { picked, took, result } = done;
         return match result {
-            Ok(arrived) => Ok(settle(&trip, arrived, Guards { _entry: entry, picked }, upgrade)),
+            Ok(mut arrived) => {
+                let report = arrived.report.take();
+                let guards = Guards::new(entry, picked, arrived.is_failure, took, report);
+                Ok(settle(&trip, arrived, guards, upgrade))
+            }
             Err(failure) => Err(refusal(failure)),
         };
     }
@@ -206,6 +215,7 @@ fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnU
                 idle: config.timeouts.idle,
                 utilization: config.balance.utilization_header.clone(),
                 is_grpc: harvest::is_grpc(&head.headers),
+                unix: trip.origin.unix(now()),
             });
             Response::from_parts(head, body)
         }

@@ -11,12 +11,13 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy_bidirectional};
 
-use super::answer::Guards;
 use super::link::Link;
+use super::verdict::Guards;
 
 /// Joins both, until both have ended, one failed, or nothing came from either for `idle`. The request is in flight as
 /// long.
-pub(super) fn splice(link: Box<Link>, client: OnUpgrade, guards: Guards, idle: Duration) {
+pub(super) fn splice(link: Box<Link>, client: OnUpgrade, mut guards: Guards, idle: Duration) {
+    guards.succeed();
     tokio::spawn(async move {
         let _guards = guards;
         // hyper gives the client's side up when the answer is written, or never.

@@ -218,7 +218,7 @@ async fn tls_verifies_the_server_and_shows_a_certificate() {
     ] {
         let mut config = config(&[server.address]);
         config.tls = Some(tls);
-        let Ok(pool) = crate::gateway::upstream::Pools::build(&[config.clone()]) else {
+        let Ok(pool) = crate::gateway::upstream::Pools::build(&[config.clone()], None) else {
             assert_eq!(what, "authorities of the machine", "a machine may have none");
             continue;
         };

@@ -16,6 +16,7 @@ use crate::config::gateway::{
     Balance, Breaker, Members, PoolConfig, Retry, Server, UpstreamProtocol, UpstreamTimeouts,
 };
 use crate::control::score::Verdict;
+use crate::gateway::upstream::verdict::told;
 use crate::gateway::upstream::{Origin, Pool, Pools, SendOptions, Trail, Worker, send_for};
 use crate::gateway::{Body, Refusal};
 
@@ -126,7 +127,7 @@ pub(super) fn config(servers: &[SocketAddr]) -> PoolConfig {
 
 impl Bed {
     pub(super) fn new(config: &PoolConfig) -> Self {
-        let pools = Pools::build(std::slice::from_ref(config)).unwrap();
+        let pools = Pools::build(std::slice::from_ref(config), None).unwrap();
         Self { pool: Arc::clone(pools.get(0)), worker: Worker::new(), trail: Mutex::default() }
     }
 
@@ -165,7 +166,7 @@ impl Bed {
     }
 
     pub(super) fn failures(&self) -> usize {
-        self.pool.verdicts().iter().filter(|(_, verdict)| *verdict == Verdict::Failure).count()
+        told().iter().filter(|verdict| **verdict == Verdict::Failure).count()
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::bed::{Bed, OK, Scripted, config, get, head, request};
 use crate::config::gateway::{Hedge, PoolConfig, UpstreamTls};
+use crate::gateway::upstream::verdict::told;
 use crate::gateway::{Body, Reason};
 
 /// An address at which nobody listens.
@@ -69,6 +70,7 @@ async fn what_a_server_may_have_seen_is_repeated_only_if_that_is_safe() {
         for _ in 0..4 {
             assert_eq!(bed.text(get()).await.unwrap(), (200, "ok".into()), "{what}");
         }
+        bed.failures();
         let alone = Bed::new(&{
             let mut alone = retrying(&[bad.address], 3);
             alone.timeouts.per_try = Duration::from_millis(200);
@@ -242,7 +244,7 @@ async fn a_client_that_goes_away_ends_it() {
     }
     assert_eq!(is_gone.recv().await, Some(true));
     bed.quiet().await;
-    assert!(bed.pool.verdicts().is_empty());
+    assert!(told().is_empty());
 }
 
 #[tokio::test]
@@ -251,6 +253,6 @@ async fn a_clients_broken_body_is_not_the_servers_fault() {
     let bed = Bed::new(&config(&[server.address]));
     let refusal = bed.send(request("POST", Body::full("abcdef").limited(3))).await.unwrap_err();
     assert_eq!((refusal.reason, refusal.closes), (Reason::BodyTooLarge, true));
-    assert!(bed.pool.verdicts().is_empty());
+    assert!(told().is_empty());
     bed.quiet().await;
 }
