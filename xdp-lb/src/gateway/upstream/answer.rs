@@ -21,7 +21,7 @@ use crate::gateway::{Body, BodyError, Reason};
 /// What an answer comes over.
 pub(super) enum Carrier {
     Link(Box<Link>),
-    Running(#[expect(dead_code, reason = "ends the connection when dropped")] Running),
+    Running { _running: Running },
     Stream { _ticket: Ticket },
 }
 
@@ -29,7 +29,7 @@ impl Carrier {
     fn poll_frame(&mut self, incoming: &mut Incoming, context: &mut Context<'_>) -> Polled {
         match self {
             Self::Link(link) => link.poll_frame(incoming, context),
-            Self::Running(_) | Self::Stream { .. } => Pin::new(incoming).poll_frame(context),
+            Self::Running { .. } | Self::Stream { .. } => Pin::new(incoming).poll_frame(context),
         }
     }
 

@@ -206,7 +206,7 @@ async fn over_http1(
 fn arrived(trip: &Trip<'_>, response: Response<Incoming>, link: Box<Link>) -> Result<Arrived, Failure> {
     check(trip, &response)?;
     let early = trip.upload.as_ref().is_some_and(|upload| !upload.is_sent());
-    let carrier = if early { Carrier::Running(link.run()) } else { Carrier::Link(link) };
+    let carrier = if early { Carrier::Running { _running: link.run() } } else { Carrier::Link(link) };
     Ok(Arrived { response, carrier, is_failure: false, report: None })
 }
 
@@ -254,7 +254,6 @@ async fn over_http2(
     letter.is_sent = true;
     let mut error = match ticket.sender.try_send_request(request).await {
         Ok(response) => {
-            ticket.answered();
             check(trip, &response)?;
             let carrier = Carrier::Stream { _ticket: ticket };
             return Ok(Arrived { response, carrier, is_failure: false, report: None });
@@ -335,12 +334,12 @@ fn classify(trip: &Trip<'_>, error: &hyper::Error, heard: bool) -> Failure {
         source = inner.source();
     }
     let broken = error.is_parse() || heard && !error.is_incomplete_message() && !is_io(error);
-    let by_protocol = stream_error(error).is_some_and(|error| error.is_library());
+    let by_protocol = stream_error(error).is_some_and(h2::Error::is_library);
     Failure::new(if broken || by_protocol { Reason::UpstreamGarbage } else { Reason::UpstreamClosed }, cause)
 }
 
 fn is_io(error: &hyper::Error) -> bool {
-    error.source().is_some_and(|source| source.is::<std::io::Error>())
+    error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 fn stream_error(error: &hyper::Error) -> Option<&h2::Error> {

@@ -20,6 +20,11 @@ const HEADER_BYTES: u32 = super::link::HEAD_BYTES as u32;
 /// A connection on which nothing came for so long is asked whether it is there, and given up after as long again.
 const ALIVE: Duration = Duration::from_secs(20);
 
+/// Streams allowed until the server says how many: a number that none says.
+const UNTOLD: usize = 97;
+/// How long a server may take to say so.
+const SETTINGS: Duration = Duration::from_secs(1);
+
 pub(super) struct Mux {
     sender: SendRequest<Outgoing>,
     load: Arc<Load>,
@@ -35,7 +40,7 @@ struct Load {
     /// What the server allows.
     most: AtomicUsize,
     used: AtomicBool,
-    /// Asks the connection what the server allows now.
+    /// Asks the connection what the server allows.
     look: Notify,
     /// No further request goes over it.
     spent: AtomicBool,
@@ -50,13 +55,6 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// An answer has come, and so has what the server allows.
-    pub(super) fn answered(&self) {
-        if !self.reused {
-            self.load.look.notify_one();
-        }
-    }
-
     /// The connection as a whole has failed or is about to end.
     pub(super) fn spend(&self) {
         self.load.spent.store(true, Ordering::Relaxed);
@@ -73,6 +71,7 @@ impl Mux {
     pub(super) async fn open(stream: Stream, kind: Kind, keep: Duration) -> Result<Self, hyper::Error> {
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
+            .initial_max_send_streams(UNTOLD)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_BYTES)
@@ -102,7 +101,24 @@ impl Mux {
                 }
             }
         });
-        Ok(Self { sender, load, kind, keep, idle_since: None })
+        let mux = Self { sender, load, kind, keep, idle_since: None };
+        mux.wait_for_settings().await;
+        Ok(mux)
+    }
+
+    /// Streams beyond what the server allows would be refused, so its settings, which are the first it says, are waited
+    /// for. hyper does not tell of them: it is asked again and again, for a connection's first moments.
+    async fn wait_for_settings(&self) {
+        let limit = tokio::time::Instant::now() + SETTINGS;
+        let mut pause = Duration::from_micros(50);
+        while self.load.most.load(Ordering::Relaxed) == UNTOLD
+            && !self.sender.is_closed()
+            && tokio::time::Instant::now() < limit
+        {
+            self.load.look.notify_one();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
     }
 
     /// A stream, unless as many are open as the server allows.

@@ -74,7 +74,7 @@ impl Upload {
             upload: self.clone(),
             turn: state.turn,
             next: 0,
-            size: state.size.clone(),
+            size: state.size,
             waits: waits.map(|go| (go, Box::pin(tokio::time::sleep(EXPECT)))),
         })
     }
@@ -95,7 +95,7 @@ impl Upload {
     }
 
     pub(super) fn size(&self) -> SizeHint {
-        self.state().size.clone()
+        self.state().size
     }
 }
 
@@ -170,7 +170,7 @@ impl http_body::Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Upload(reader) => reader.size.clone(),
+            Self::Upload(reader) => reader.size,
         }
     }
 }
