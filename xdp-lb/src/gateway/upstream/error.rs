@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::ConnectorError;
+
 /// A pool that cannot be built as configured.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BuildError {
@@ -25,4 +27,7 @@ pub enum BuildError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Its connections cannot be made as configured.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
 }

@@ -1,18 +1,41 @@
-//! The servers behind the gateway: who they are, whether they are up, and which of them a request goes to. Decides and
-//! measures; never looks into a request.
+//! The servers behind the gateway: who they are, whether they are up, which of them a request goes to, the connections to
+//! them, and the life of one request over its tries.
+//!
+//! [`send()`] is the way through: enter the pool, pick a server, connect or take an idle connection, send, wait for the
+//! head of the answer, and try another server where that is safe. Never decides whether a request is allowed.
 
+mod answer;
+mod attempt;
 mod balancer;
 mod breaker;
 mod budget;
+mod connector;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod framing;
+mod harvest;
 mod health;
+mod link;
 mod members;
+mod method;
+mod mux;
+mod outgoing;
+#[cfg(test)]
+mod over_loopback;
 mod pool;
+mod proxy_out;
+mod send;
+mod splice;
 mod status;
+mod stream;
+mod tee;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod trip;
+mod verdict;
+mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,9 +47,13 @@ use tokio::sync::Semaphore;
 use crate::config::gateway::PoolConfig;
 use crate::probe::Prober;
 
+pub use connector::{Connector, ConnectorError};
 pub use error::BuildError;
 pub use pool::{Entry, Picked, Pool, ServerInfo};
+pub use send::{SendOptions, send};
 pub use status::{PoolStatus, ServerStatus};
+pub use trip::{Origin, Trail, send_for};
+pub use worker::Worker;
 
 /// All pools of a configuration.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::balancer::Balancer;
 use super::breaker::{Breaker, Full};
+use super::connector::Connector;
 use super::health::Standing;
 use super::members::{Change, Member};
 use super::status::PoolStatus;
@@ -37,6 +38,7 @@ pub struct Pool {
     generation: u64,
     /// Servers that are known without asking anybody.
     first: Option<Vec<Member>>,
+    connector: Arc<Connector>,
     shared: Arc<Shared>,
 }
 
@@ -72,6 +74,7 @@ impl Pool {
             (Err(BuildError::File { .. }), Some(before)) if before.config.members == config.members => None,
             (Err(error), _) => return Err(error),
         };
+        let connector = Connector::build(config, before.map(|before| &before.connector))?;
         let Some(before) = before else {
             let mut balancer = Balancer::new(config, seed, now);
             if let Some(members) = &first {
@@ -83,15 +86,21 @@ impl Pool {
                 changed: Notify::new(),
                 source: Mutex::new(None),
             };
-            return Ok(Self { config: config.clone(), generation: 0, first, shared: Arc::new(shared) });
+            let shared = Arc::new(shared);
+            return Ok(Self { config: config.clone(), generation: 0, first, connector, shared });
         };
         let (generation, shared) = (before.generation + 1, Arc::clone(&before.shared));
-        Ok(Self { config: config.clone(), generation, first, shared })
+        Ok(Self { config: config.clone(), generation, first, connector, shared })
     }
 
     /// Its configuration.
     pub fn config(&self) -> &PoolConfig {
         &self.config
+    }
+
+    /// How connections to its servers are opened.
+    pub(super) fn connector(&self) -> &Arc<Connector> {
+        &self.connector
     }
 
     /// Puts this configuration in force, in place of the one before.
