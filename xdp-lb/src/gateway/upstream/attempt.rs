@@ -294,7 +294,7 @@ async fn ticket(trip: &Trip<'_>, server: &ServerInfo, kind: Kind, fresh: bool) -
         Mux::open(stream, kind, trip.pool.config().idle_timeout).await.map_err(|e| failed(e.to_string()))?;
     trip.worker
         .share(id, server.address, mux)
-        .ok_or_else(|| failed(format!("{} allows no stream, or ended at once", server.address)))
+        .ok_or_else(|| failed(format!("{} does not speak HTTP/2, or allows no stream", server.address)))
 }
 
 fn request(trip: &Trip<'_>, mut head: Parts) -> Request<Outgoing> {
