@@ -151,8 +151,8 @@ mod tests {
         }
         assert!((SHARDS * MOST_TOKENS / 4..=SHARDS * MOST_TOKENS).contains(&size(&cache).0));
         for number in 0..3000 {
-            let mut token = format!("token {number}").into_bytes();
-            token.resize(16 << 10, 0);
+            let mut token = vec![0; 16 << 10];
+            token.extend(format!("token {number}").bytes());
             cache.keep(&token, known(), 1000, 2000, 1);
         }
         assert!((1 << 20..=SHARDS * MOST_BYTES).contains(&size(&cache).1));
