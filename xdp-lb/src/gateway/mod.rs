@@ -16,6 +16,7 @@
 mod body;
 pub mod collect;
 pub mod compress;
+pub mod contract;
 mod exchange;
 pub mod json;
 mod refusal;
