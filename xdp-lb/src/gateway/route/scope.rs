@@ -15,6 +15,9 @@ pub(super) struct Scope {
     /// Finds the first of `patterns` that fits. More than one only where patterns overlap in a way that one tree cannot
     /// hold, as `/{a}` and `/{*b}`.
     trees: Vec<Router<usize>>,
+    /// Those of `patterns` with text after a parameter: where such a one does not fit, a tree does not come back to a
+    /// parameter without it, and so would miss others.
+    loose: Vec<usize>,
     /// The most specific first.
     patterns: Vec<Pattern>,
     /// Finds the longest of `prefixes` that fits.
@@ -50,14 +53,28 @@ struct Prefix {
 
 impl Scope {
     pub(super) fn find(&self, rules: &[Rule], asked: &Asked<'_>, missed: &mut Missed) -> Option<Found> {
-        let first =
-            self.trees.iter().filter_map(|tree| tree.at(asked.path).ok()).min_by_key(|found| *found.value);
-        if let Some(first) = first {
-            let pattern = &self.patterns[*first.value];
-            let values = || first.params.iter().map(|(_, value)| value);
-            if let Some(found) = pattern.find(rules, asked, missed, values) {
-                return Some(found);
+        let planted = self.trees.iter().filter_map(|tree| tree.at(asked.path).ok());
+        let planted = planted.min_by_key(|found| *found.value);
+        let before = planted.as_ref().map_or(usize::MAX, |found| *found.value);
+        let loose = self.loose.iter().take_while(|index| **index < before);
+        let mut loose =
+            loose.filter_map(|&index| Some((index, self.patterns[index].shape.capture(asked.path)?)));
+        let first = match (loose.next(), &planted) {
+            (Some((index, values)), _) => {
+                let found = self.patterns[index].find(rules, asked, missed, || values.iter().copied());
+                Some((index, found))
             }
+            (None, Some(planted)) => {
+                let values = || planted.params.iter().map(|(_, value)| value);
+                Some((*planted.value, self.patterns[*planted.value].find(rules, asked, missed, values)))
+            }
+            (None, None) => None,
+        };
+        if let Some((first, found)) = first {
+            if found.is_some() {
+                return found;
+            }
+            let pattern = &self.patterns[first];
             for &next in &pattern.next {
                 let next = &self.patterns[next];
                 if let Some(values) = next.shape.capture(asked.path)
@@ -129,8 +146,9 @@ impl Draft {
     /// `routes`: those whose indexes were added.
     pub(super) fn finish(self, routes: &[Route]) -> Result<Scope, BuildError> {
         let (patterns, trees) = plant(sorted(self.patterns), routes)?;
+        let loose = (0..patterns.len()).filter(|&index| patterns[index].shape.has_text_after()).collect();
         let (prefixes, prefix_tree, root) = plant_prefixes(self.prefixes, routes)?;
-        Ok(Scope { trees, patterns, prefix_tree, prefixes, root })
+        Ok(Scope { trees, loose, patterns, prefix_tree, prefixes, root })
     }
 }
 
@@ -158,7 +176,7 @@ fn plant(patterns: Vec<Pattern>, routes: &[Route]) -> Result<(Vec<Pattern>, Vec<
         if let PathPattern::Path(path) = &route.path { Some((route, path)) } else { None }
     };
     let mut planted: Vec<(Router<usize>, Vec<usize>)> = Vec::new();
-    for index in 0..patterns.len() {
+    for index in (0..patterns.len()).filter(|&index| !patterns[index].shape.has_text_after()) {
         let Some((route, path)) = text(index) else { continue };
         let mut place = 0;
         loop {

@@ -63,6 +63,11 @@ impl Shape {
         self.0.iter().all(|segment| matches!(segment, Segment::Text(_)))
     }
 
+    /// Whether there is text between a parameter and its segment's end.
+    pub(super) fn has_text_after(&self) -> bool {
+        self.0.iter().any(|segment| matches!(segment, Segment::Parameter { after, .. } if !after.is_empty()))
+    }
+
     /// What orders shapes that fit the same path, the most specific first: by the first segment that differs. Text goes
     /// before a parameter. Of parameters that with the longest text before it comes first, then one of a segment before
     /// one for the path's rest, then that with the longest text after it. So does a radix tree find them.
