@@ -335,7 +335,7 @@ const SEQUENCES: &[(&str, usize, Option<Reason>)] = &[
     ("POST / HTTP/1.1\r\n{HOST}Content-Length: 0\r\n\r\n{NEXT}", 2, None),
     ("GET / HTTP/1.1\r\n{HOST}Content-Length: 5\r\n\r\nabcde{NEXT}", 2, None),
     ("POST / HTTP/1.1\r\n{HOST}\r\n{NEXT}", 2, None),
-    ("POST / HTTP/1.1\r\n{HOST}\r\nabcde", 1, None),
+    ("POST / HTTP/1.1\r\n{HOST}\r\nabcde", 1, Some(BadMethod)),
     ("GET / HTTP/1.0\r\n{HOST}\r\n{NEXT}", 1, None),
     ("GET / HTTP/1.0\r\n{HOST}Connection: keep-alive\r\n\r\n{NEXT}", 2, None),
     ("GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n{NEXT}", 1, None),
