@@ -3,6 +3,7 @@
 pub mod check;
 mod decap;
 mod explain;
+mod gateway;
 mod hash;
 mod log;
 mod report;
@@ -36,6 +37,7 @@ Examples:
   xdp-lb explain web 198.51.100.7:40000            where does this connection go, and why?
   xdp-lb decap --config /etc/xdp-lb/decap.toml     on a backend: end the tunnels
   xdp-lb report                                    on a backend: say how busy it is
+  xdp-lb gateway --config /etc/xdp-lb/gateway.toml serve HTTP requests
   xdp-lb hash-secret billing < key                 a line for the gateway's file of API keys
 
 Exit codes:
@@ -50,6 +52,7 @@ enum Command {
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Decap(decap::DecapArgs),
+    Gateway(gateway::GatewayArgs),
     Report(report::ReportArgs),
     HashSecret(hash::HashArgs),
 }
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Decap(args) => decap::run(args),
+        Command::Gateway(args) => gateway::run(args),
         Command::Report(args) => report::run(args),
         Command::HashSecret(args) => hash::run(&args),
     }
@@ -81,9 +85,18 @@ mod tests {
     #[test]
     fn help_teaches() {
         let help = Cli::command().render_long_help().to_string();
-        for word in
-            ["run", "check", "status", "explain", "decap", "report", "hash-secret", "Exit codes", "kill -HUP"]
-        {
+        for word in [
+            "run",
+            "check",
+            "status",
+            "explain",
+            "decap",
+            "report",
+            "gateway",
+            "hash-secret",
+            "Exit codes",
+            "kill -HUP",
+        ] {
             assert!(help.contains(word), "{word} missing in {help}");
         }
         for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "help") {

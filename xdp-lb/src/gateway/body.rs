@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::Reason;
@@ -17,6 +17,8 @@ pub struct Body {
     /// Bytes that may still come.
     left: u64,
     watchers: Vec<Box<dyn Watcher>>,
+    /// Its first piece, looked at already and yet to be passed on.
+    first: Option<Frame<Bytes>>,
     over: bool,
 }
 
@@ -71,11 +73,7 @@ impl Body {
 
     /// What hyper receives.
     pub fn incoming(incoming: Incoming) -> Self {
-        Self::from_source(if http_body::Body::is_end_stream(&incoming) {
-            Source::Empty
-        } else {
-            Source::Incoming(incoming)
-        })
+        Self::from_source(if incoming.is_end_stream() { Source::Empty } else { Source::Incoming(incoming) })
     }
 
     /// Any other.
@@ -84,7 +82,7 @@ impl Body {
     }
 
     fn from_source(source: Source) -> Self {
-        Self { source, left: u64::MAX, watchers: Vec::new(), over: false }
+        Self { source, left: u64::MAX, watchers: Vec::new(), first: None, over: false }
     }
 
     /// Fails with [`Reason::BodyTooLarge`] once more than so many bytes come.
@@ -101,9 +99,21 @@ impl Body {
         self
     }
 
+    /// Looks at what is there already, without waiting: a body that is wrong from its begin fails now.
+    pub async fn begun(mut self) -> Result<Self, BodyError> {
+        let first = std::future::poll_fn(|context| {
+            Poll::Ready(match Pin::new(&mut self).poll_frame(context) {
+                Poll::Ready(Some(first)) => first.map(Some),
+                Poll::Ready(None) | Poll::Pending => Ok(None),
+            })
+        });
+        self.first = first.await?;
+        Ok(self)
+    }
+
     /// Whether it is known to hold nothing.
     pub fn is_empty(&self) -> bool {
-        matches!(self.source, Source::Empty)
+        self.first.is_none() && matches!(self.source, Source::Empty)
     }
 
     fn finish(&mut self, how: End) {
@@ -130,6 +140,9 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = &mut *self;
+        if let Some(first) = body.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         let frame = match &mut body.source {
             Source::Empty => None,
             Source::Full(bytes) => {
@@ -160,7 +173,7 @@ impl http_body::Body for Body {
                     watcher.data(bytes);
                 }
                 // Who knows that this was all may not ask again.
-                if http_body::Body::is_end_stream(&*body) {
+                if body.source_is_over() {
                     body.finish(End::Whole);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -169,6 +182,32 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.source_is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Incoming(incoming) => incoming.size_hint(),
+            Source::Other(other) => other.size_hint(),
+        };
+        let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, |bytes| bytes.len() as u64);
+        if first > 0 {
+            let upper = hint.upper().map(|upper| upper.saturating_add(first));
+            let lower = hint.lower().saturating_add(first);
+            hint = SizeHint::new();
+            if let Some(upper) = upper {
+                hint.set_upper(upper);
+            }
+            hint.set_lower(lower);
+        }
+        hint
+    }
+}
+
+impl Body {
+    fn source_is_over(&self) -> bool {
         match &self.source {
             Source::Empty => true,
             Source::Full(_) => false,
@@ -176,20 +215,11 @@ impl http_body::Body for Body {
             Source::Other(other) => other.is_end_stream(),
         }
     }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
-            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Incoming(incoming) => incoming.size_hint(),
-            Source::Other(other) => other.size_hint(),
-        }
-    }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let how = if http_body::Body::is_end_stream(self) { End::Whole } else { End::Dropped };
+        let how = if self.is_end_stream() { End::Whole } else { End::Dropped };
         self.finish(how);
     }
 }
@@ -264,6 +294,20 @@ mod tests {
             assert_eq!(collected.is_ok(), end == End::Whole);
             assert_eq!(*seen.0.lock().unwrap(), (bytes, vec![end]));
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_still_comes() {
+        let seen = Seen::default();
+        let body = pieces(&["abc", "de"]).watched(Box::new(seen.clone())).begun().await.unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde");
+        assert_eq!(*seen.0.lock().unwrap(), (5, vec![End::Whole]));
+        let one = Body::full("abc").begun().await.unwrap();
+        assert_eq!(http_body::Body::size_hint(&one).exact(), Some(3));
+        assert!(!one.is_empty() && !http_body::Body::is_end_stream(&one));
+        assert_eq!(one.collect().await.unwrap().to_bytes(), "abc");
+        let error = pieces(&["abc"]).limited(2).begun().await.unwrap_err();
+        assert_eq!(error.reason, Reason::BodyTooLarge);
     }
 
     #[tokio::test]

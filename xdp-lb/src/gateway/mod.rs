@@ -13,19 +13,24 @@
 //!                                                               observe  log line, metrics, span
 //! ```
 
+mod asker;
 mod body;
 pub mod collect;
 pub mod compress;
 pub mod contract;
 pub mod enforce;
 mod exchange;
+mod handle;
 pub mod json;
 pub mod limit;
 pub mod observe;
+mod pages;
+mod process;
 mod refusal;
 pub mod route;
 pub mod serve;
 pub mod shed;
+mod site;
 pub mod transform;
 pub mod upstream;
 pub mod verify;
@@ -33,4 +38,6 @@ pub mod wire;
 
 pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};
+pub use process::{ProcessError, run};
 pub use refusal::{Reason, Refusal, Violation};
+pub use site::SiteError;

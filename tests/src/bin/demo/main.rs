@@ -1,6 +1,7 @@
 //! Real connections through the real balancer, with a narrator. Makes namespaces, breaks things in them, tells what
 //! that did, and removes everything again; ends with 0 only if everything it claims was seen to happen.
 
+mod gateway;
 mod interrupt;
 mod screen;
 mod show;
@@ -20,16 +21,29 @@ use crate::story::Pace;
 #[derive(Debug, Parser)]
 #[command(name = "demo")]
 struct Arguments {
+    /// What is shown: the balancer in the kernel, or the gateway
+    #[arg(value_enum, default_value_t = Part::Balancer)]
+    part: Part,
+
     /// Tell the story in a third of the time.
     #[arg(long)]
     fast: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Balancer,
+    Gateway,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut screen = Screen::new();
     let pace = if arguments.fast { Pace::FAST } else { Pace::NORMAL };
-    let outcome = ready().and_then(|()| story::tell(&mut screen, &pace));
+    let outcome = ready().and_then(|()| match arguments.part {
+        Part::Balancer => story::tell(&mut screen, &pace),
+        Part::Gateway => gateway::tell(&mut screen, arguments.fast),
+    });
     screen.leave_table();
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -14,7 +14,6 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::trace::Tracer;
-use crate::config::gateway::Trace;
 
 /// Between two looks at what waits.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -26,20 +25,20 @@ const BATCH: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends for ever. What the collector does not take is lost and counted: tracing never holds up serving.
-pub async fn run(tracer: Arc<Tracer>, config: Trace) {
+pub async fn run(tracer: Arc<Tracer>) {
     let mut failing = false;
     loop {
         sleep(INTERVAL).await;
-        flush(&tracer, &config, &mut failing).await;
+        flush(&tracer, &mut failing).await;
     }
 }
 
 /// Sends all that waits.
-pub async fn flush(tracer: &Tracer, config: &Trace, failing: &mut bool) {
-    while let Some(message) = tracer.take(BATCH, &config.service) {
+pub async fn flush(tracer: &Tracer, failing: &mut bool) {
+    while let Some(message) = tracer.take(BATCH) {
         let spans: usize =
             message.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|scope| scope.spans.len()).sum();
-        let sent = timeout(PATIENCE, send(&config.endpoint, message.encode_to_vec())).await;
+        let sent = timeout(PATIENCE, send(tracer.endpoint(), message.encode_to_vec())).await;
         let outcome = sent.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
         match outcome {
             Ok(()) if *failing => tracing::info!("the collector at trace.endpoint takes spans again"),
@@ -49,7 +48,7 @@ pub async fn flush(tracer: &Tracer, config: &Trace, failing: &mut bool) {
                 if !*failing {
                     tracing::warn!(
                         "spans are lost: trace.endpoint = \"{}\" does not take them: {reason}",
-                        config.endpoint
+                        tracer.endpoint()
                     );
                 }
                 *failing = true;
@@ -107,6 +106,7 @@ mod tests {
     use super::super::line::Told;
     use super::*;
     use crate::config::Ratio;
+    use crate::config::gateway::Trace;
     use crate::gateway::TraceContext;
     use crate::gateway::exchange::tests::exchange;
 
@@ -144,7 +144,7 @@ mod tests {
         let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into() };
         let tracer = Tracer::new(&config);
         (0..BATCH + 1).for_each(|_| trace_one(&tracer));
-        flush(&tracer, &config, &mut false).await;
+        flush(&tracer, &mut false).await;
         let got = got.lock().unwrap();
         let sizes: Vec<_> =
             got.iter().map(|message| message.resource_spans[0].scope_spans[0].spans.len()).collect();
@@ -160,7 +160,7 @@ mod tests {
         let tracer = Tracer::new(&config);
         trace_one(&tracer);
         let mut failing = false;
-        flush(&tracer, &config, &mut failing).await;
+        flush(&tracer, &mut failing).await;
         assert_eq!((tracer.lost(), failing), (1, true));
     }
 }

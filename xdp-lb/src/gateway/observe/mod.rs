@@ -14,6 +14,9 @@ mod trace;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{REFERER, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 pub use access_log::{AccessLogError, LogWriter};
 pub use meters::{Meters, PoolMeter, RouteMeter, Scores};
 pub use page::render;
@@ -43,8 +46,19 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// A request is over, `took` after its head was complete. `chance` is from 0 to 1.
-    pub fn finished(&self, worker: usize, exchange: &Exchange, took: Duration, chance: f64) {
+    /// The headers that the log shows of a request.
+    pub fn logged(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+        let always: &[HeaderName] = match self.log.format {
+            LogFormat::Combined => &[USER_AGENT, REFERER],
+            LogFormat::Json => &[],
+            LogFormat::Off => return Vec::new(),
+        };
+        let names = always.iter().chain(&self.log.headers);
+        names.filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect()
+    }
+
+    /// A request is over, `took` after its head was complete. `chance` gives a number from 0 to below 1.
+    pub fn finished(&self, worker: usize, exchange: &Exchange, took: Duration, chance: impl FnOnce() -> f64) {
         let route = exchange.route.and_then(|route| self.routes.get(route));
         let pool = exchange.pool.and_then(|pool| self.pools.get(pool));
         route.map_or(&self.unrouted, |(_, meter)| meter).finished(worker, exchange, took);
@@ -57,7 +71,7 @@ impl Observer {
         let told = Told { exchange, route: route.map(|r| &*r.0), pool: pool.map(|p| &*p.0), took };
         if let Some(writer) = &self.writer
             && self.log.format != LogFormat::Off
-            && (exchange.status >= 400 || exchange.reason.is_some() || chance < self.log.sample.get())
+            && (exchange.status >= 400 || exchange.reason.is_some() || chance() < self.log.sample.get())
         {
             let mut line = Vec::with_capacity(512);
             line::write(self.log.format, &told, &mut line);

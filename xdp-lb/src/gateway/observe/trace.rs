@@ -24,7 +24,7 @@ const MOST_WAITING: usize = 8192;
 /// Keeps spans.
 #[derive(Debug)]
 pub struct Tracer {
-    sample: f64,
+    config: Trace,
     waiting: Mutex<VecDeque<Span>>,
     lost: AtomicU64,
 }
@@ -32,7 +32,12 @@ pub struct Tracer {
 impl Tracer {
     /// By this configuration.
     pub fn new(config: &Trace) -> Self {
-        Self { sample: config.sample.get(), waiting: Mutex::default(), lost: AtomicU64::new(0) }
+        Self { config: config.clone(), waiting: Mutex::default(), lost: AtomicU64::new(0) }
+    }
+
+    /// Whether it is by this configuration.
+    pub fn is_by(&self, config: &Trace) -> bool {
+        self.config == *config
     }
 
     /// The context of a new request below `parent`, whose decision it follows. `chance` is from 0 to 1, `ids` are random.
@@ -43,7 +48,7 @@ impl Tracer {
             Some(parent) => {
                 TraceContext { trace: parent.trace, parent: Some(parent.span), span, sampled: parent.sampled }
             }
-            None => TraceContext { trace, parent: None, span, sampled: chance < self.sample },
+            None => TraceContext { trace, parent: None, span, sampled: chance < self.config.sample.get() },
         }
     }
 
@@ -59,13 +64,18 @@ impl Tracer {
         }
     }
 
+    /// Where they go.
+    pub(super) fn endpoint(&self) -> &http::Uri {
+        &self.config.endpoint
+    }
+
     /// Up to `most` spans, as they are sent; `None` if none waits.
-    pub(super) fn take(&self, most: usize, service: &str) -> Option<ExportTraceServiceRequest> {
+    pub(super) fn take(&self, most: usize) -> Option<ExportTraceServiceRequest> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.len().min(most);
         let spans: Vec<Span> = waiting.drain(..count).collect();
         drop(waiting);
-        (!spans.is_empty()).then(|| request(spans, service))
+        (!spans.is_empty()).then(|| request(spans, &self.config.service))
     }
 
     /// Spans that nobody took in time.
@@ -200,7 +210,7 @@ mod tests {
             tracer.finished(&told);
         }
         assert_eq!(tracer.lost(), 3);
-        let request = tracer.take(1, "edge").unwrap();
+        let request = tracer.take(1).unwrap();
         let spans = &request.resource_spans[0].scope_spans[0].spans;
         assert_eq!(spans.len(), 1);
         let span = &spans[0];
@@ -209,7 +219,7 @@ mod tests {
         assert_eq!((span.name.as_str(), span.end_time_unix_nano), ("GET movies", 3_000_000));
         assert_eq!(span.status.as_ref().unwrap().message, "upstream_slow");
         assert!(span.attributes.contains(&number("http.request.resend_count", 1)));
-        tracer.take(MOST_WAITING, "edge").unwrap();
-        assert_eq!(tracer.take(1, "edge"), None);
+        tracer.take(MOST_WAITING).unwrap();
+        assert_eq!(tracer.take(1), None);
     }
 }

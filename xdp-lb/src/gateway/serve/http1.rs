@@ -19,10 +19,10 @@ use super::activity::InFlight;
 use super::answer::Answer;
 use super::connection::Connection;
 use super::guarded::Guarded;
-use super::inspect::{Inspected, Verdicts, inspect};
 use super::settings::Settings;
 use super::stream::Stream;
 use super::upload::Upload;
+use crate::gateway::wire::{Inspected, Verdicts, inspect};
 
 /// What becomes of a connection that hyper served for a while.
 pub(super) enum Next {
@@ -124,7 +124,7 @@ where
             if activity.is_stalled(now, talk.settings.limits.send_timeout) {
                 return Poll::Ready(End::Stalled);
             }
-            let rests = activity.is_at_rest() && talk.verdicts.is_at_rest();
+            let rests = activity.is_at_rest() && talk.is_at_rest();
             let requests = rests.then(|| activity.requests());
             if rests && before == requests {
                 return Poll::Ready(End::Rest);
@@ -166,6 +166,11 @@ impl<H: Handler> Talk<H> {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Answer::new(body, in_flight))
+    }
+
+    /// Whether nothing of a request is inside that has yet to be answered.
+    fn is_at_rest(&self) -> bool {
+        self.verdicts.is_at_rest() && self.verdicts.requests() == self.requests.load(Relaxed)
     }
 
     fn is_last(&self) -> bool {

@@ -23,7 +23,6 @@ mod guarded;
 pub mod handover;
 mod http1;
 mod http2;
-mod inspect;
 mod linger;
 mod proxy_protocol;
 mod server;

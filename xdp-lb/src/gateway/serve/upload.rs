@@ -10,7 +10,6 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
-use super::inspect::fault;
 use crate::config::gateway::Limits;
 use crate::gateway::{Body, BodyError, Reason};
 
@@ -143,7 +142,7 @@ impl http_body::Body for Upload {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let error = error_of(error);
+                let error = error.into();
                 upload.fail(error)
             }
             Poll::Ready(Some(Ok(frame))) => {
@@ -187,17 +186,6 @@ impl Drop for Upload {
         } else {
             self.end(true);
         }
-    }
-}
-
-/// Bytes that are no HTTP end a body with what is wrong with them.
-fn error_of(error: hyper::Error) -> BodyError {
-    match fault(&error) {
-        Some(refusal) => {
-            let cause = refusal.cause.unwrap_or_else(|| refusal.detail.into_owned());
-            BodyError { reason: refusal.reason, cause }
-        }
-        None => error.into(),
     }
 }
 

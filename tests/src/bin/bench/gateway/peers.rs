@@ -310,8 +310,7 @@ warmup = "0s"
 
 [[verifier]]
 name = "tokens"
-kind = "jwt"
-pass = { "x-user" = "subject" }
+pass = { x-user = "subject" }
 [verifier.jwt]
 file = "{folder}/jwks.json"
 algorithms = ["ES256"]

@@ -1,0 +1,187 @@
+//! A request under way, and its end, whichever comes first: its answer's, or its client's patience's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use http::request::Parts;
+use http::{HeaderValue, Response};
+
+use crate::config::gateway::Route;
+use crate::gateway::asker::now;
+use crate::gateway::limit::{Phase, RateAnswer};
+use crate::gateway::shed::InFlight;
+use crate::gateway::site::Site;
+use crate::gateway::transform::{forwarded, request_id, trace_context};
+use crate::gateway::{Body, End, Exchange, Peer, Reason, Refusal, Watcher};
+
+/// Status in the log of a request whose client went away before the answer, as nginx has it.
+const CLIENT_GONE: u16 = 499;
+
+/// A request under way with what is held for it.
+pub(super) struct Visit {
+    pub(super) site: Arc<Site>,
+    worker: usize,
+    pub(super) exchange: Exchange,
+    /// Counts it as in flight.
+    pub(super) place: Option<InFlight>,
+    /// Origin of the script that asks.
+    pub(super) origin: Option<HeaderValue>,
+    /// What is told of its limits of rate.
+    rate: Option<RateAnswer>,
+    received: Option<Arc<AtomicU64>>,
+}
+
+impl Visit {
+    /// Of a request of which only the head is known.
+    pub(super) fn begin(site: Arc<Site>, worker: usize, peer: &Arc<Peer>, head: &Parts) -> Box<Self> {
+        let gateway = &site.config.gateway;
+        let (started, wall) = now();
+        let (client, scheme) = forwarded::client(gateway, peer, &head.headers);
+        let id = request_id::of(gateway, forwarded::trusts(gateway, peer.remote.ip()), &head.headers);
+        let trace = site.observer.tracer.as_ref().map(|tracer| {
+            let ids = (fastrand::u128(..), fastrand::u64(..));
+            tracer.context(trace_context::parse(&head.headers, ids.1), fastrand::f64(), ids)
+        });
+        let exchange = Exchange {
+            peer: Arc::clone(peer),
+            id,
+            started,
+            wall,
+            client,
+            scheme,
+            method: head.method.clone(),
+            host: Box::default(),
+            path: head.uri.path().into(),
+            version: head.version,
+            route: None,
+            parameters: Vec::new(),
+            identity: None,
+            trace,
+            logged: site.observer.logged(&head.headers),
+            pool: None,
+            server: None,
+            tries: 0,
+            upstream: None,
+            reason: None,
+            cause: None,
+            violations: 0,
+            status: 0,
+            received: 0,
+            sent: 0,
+        };
+        Box::new(Self { site, worker, exchange, place: None, origin: None, rate: None, received: None })
+    }
+
+    /// Asks the route's limits of one phase.
+    pub(super) fn limit(
+        &mut self,
+        site: &Site,
+        phase: Phase,
+        route: usize,
+        config: &Route,
+        head: &Parts,
+    ) -> Result<(), Refusal> {
+        let now = now().0;
+        let answer =
+            site.limits.check(&config.rate_limits, phase, route, &self.exchange, &head.headers, now)?;
+        if let Some(answer) = answer {
+            self.rate = Some(answer.or_tighter(self.rate.take()));
+        }
+        Ok(())
+    }
+
+    /// Counts the body that it watches.
+    pub(super) fn count_received(&mut self) -> Box<dyn Watcher> {
+        let count = Arc::new(AtomicU64::new(0));
+        self.received = Some(Arc::clone(&count));
+        Box::new(Received(count))
+    }
+
+    /// What every answer bears, whoever gave it.
+    fn decorate(&mut self, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
+        let route = self.exchange.route;
+        if let Some(policy) = route.and_then(|route| self.site.plans.get(route)?.cors.as_ref()) {
+            policy.decorate(self.origin.as_ref(), headers);
+        }
+        if let Some(rate) = self.rate.take() {
+            rate.tell(headers);
+        }
+        headers.insert(self.site.config.gateway.request_id_header.clone(), self.exchange.id.0.clone());
+    }
+
+    fn tell(&mut self) {
+        if let Some(received) = &self.received {
+            self.exchange.received = received.load(Relaxed);
+        }
+        let took = now().0.saturating_duration_since(self.exchange.started);
+        self.site.observer.finished(self.worker, &self.exchange, took, fastrand::f64);
+    }
+}
+
+/// The bytes of a request's body.
+struct Received(Arc<AtomicU64>);
+
+impl Watcher for Received {
+    fn data(&mut self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Relaxed);
+    }
+
+    fn end(&mut self, _: End) {}
+}
+
+/// A visit that has no answer yet. Dropped so, its client went away.
+pub(super) struct Running(Option<Box<Visit>>);
+
+impl Running {
+    pub(super) fn new(visit: Box<Visit>) -> Self {
+        Self(Some(visit))
+    }
+
+    /// What is known of it.
+    #[expect(clippy::expect_used, reason = "only `answer`, which consumes this, takes it")]
+    pub(super) fn visit(&mut self) -> &mut Visit {
+        self.0.as_deref_mut().expect("a visit until it is answered")
+    }
+
+    /// The answer, whose end is the visit's.
+    pub(super) fn answer(mut self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
+        let Some(mut visit) = self.0.take() else { return Response::new(Body::empty()) };
+        let mut response = outcome.unwrap_or_else(|mut refusal| {
+            visit.exchange.reason = Some(refusal.reason);
+            if let Some(cause) = refusal.cause.take() {
+                visit.exchange.cause = Some(cause);
+            }
+            refusal.into_response(visit.exchange.id.as_str())
+        });
+        visit.decorate(&mut response);
+        visit.exchange.status = response.status().as_u16();
+        response.map(|body| body.watched(visit))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut visit) = self.0.take() {
+            visit.exchange.status = CLIENT_GONE;
+            visit.exchange.reason = Some(Reason::ClientGone);
+            visit.tell();
+        }
+    }
+}
+
+impl Watcher for Visit {
+    fn data(&mut self, bytes: usize) {
+        self.exchange.sent += bytes as u64;
+    }
+
+    fn end(&mut self, how: End) {
+        let reason = match how {
+            End::Whole => None,
+            End::Failed(reason) => Some(reason),
+            End::Dropped => Some(Reason::ClientGone),
+        };
+        self.exchange.reason = self.exchange.reason.or(reason);
+        self.tell();
+    }
+}
