@@ -86,8 +86,6 @@ reasons! {
     BadVersion = "bad_version" HTTP_VERSION_NOT_SUPPORTED,
     /// An expectation other than 100-continue.
     BadExpectation = "bad_expectation" EXPECTATION_FAILED,
-    /// The host is not one of the certificate's that the connection was opened for.
-    Misdirected = "misdirected" MISDIRECTED_REQUEST,
     /// More lines or bytes of a head than allowed.
     HeadTooLarge = "head_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE,
     /// A longer target than allowed.

@@ -50,7 +50,9 @@ impl Handler for Handle {
 
     fn refuse(&self, peer: &Arc<Peer>, refusal: Refusal) -> Response<Body> {
         let (head, ()) = Request::new(()).into_parts();
-        Running::new(Visit::begin(self.site.load_full(), self.worker, peer, &head)).answer(Err(refusal))
+        let mut visit = Visit::begin(self.site.load_full(), self.worker, peer, &head);
+        visit.forget_head();
+        Running::new(visit).answer(Err(refusal))
     }
 }
 

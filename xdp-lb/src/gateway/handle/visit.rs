@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Response};
 
 use crate::config::gateway::Route;
 use crate::gateway::asker::now;
@@ -70,6 +70,14 @@ impl Visit {
             sent: 0,
         };
         Box::new(Self { site, worker, exchange, place: None, origin: None, rate: None, received: None })
+    }
+
+    /// Its head could not be read: what stands in for it is not told of.
+    pub(super) fn forget_head(&mut self) {
+        self.exchange.path = "-".into();
+        if let Ok(nothing) = Method::from_bytes(b"-") {
+            self.exchange.method = nothing;
+        }
     }
 
     /// Asks the route's limits of one phase.
