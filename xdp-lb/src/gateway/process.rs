@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -148,6 +149,7 @@ impl Process {
         for (name, address) in process.server.addresses() {
             tracing::info!(listener = %name, %address, "listening");
         }
+        allow_open_files(config.gateway.limits.connections);
         process.outcomes.ready.store(true, Relaxed);
         process.notifier.ready();
         Ok(process)
@@ -340,6 +342,22 @@ fn sockets(handover_socket: Option<&Path>) -> Result<(Sockets, Option<handover::
         }
     }
     Ok((Sockets::from_systemd().map_err(ProcessError::Systemd)?, None))
+}
+
+/// Takes all the open files that this process may have, and tells if connections may run out of them: each may need a
+/// second one, to a server.
+fn allow_open_files(connections: u32) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+    if let Some(most) = limit.maximum.filter(|most| *most < 2 * u64::from(connections)) {
+        tracing::warn!(
+            "gateway.limits.connections = {connections} may need twice as many open files, and {most} are allowed: raise \
+             the limit (LimitNOFILE of its unit, ulimit -n), or lower the key"
+        );
+    }
 }
 
 async fn announce(predecessor: handover::Ready) {

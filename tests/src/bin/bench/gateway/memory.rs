@@ -13,11 +13,11 @@ use crate::report::Figure;
 /// How long a proxy may take to give back what it used to answer.
 const SETTLES: Duration = Duration::from_secs(20);
 
-/// Opens so many connections to each proxy in turn.
+/// Opens so many connections to nginx and to the gateway.
 pub(super) fn measure(bed: &Bed, connections: usize) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut nginxs = None;
-    for kind in Kind::ALL {
+    for kind in [Kind::Nginx, Kind::Gateway] {
         let kibibytes = of(bed, kind, connections)?;
         figures.push(Figure {
             name: format!("idle_{connections}.{}_kib", kind.name()),

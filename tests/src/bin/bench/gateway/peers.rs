@@ -64,8 +64,15 @@ impl Kind {
         }
     }
 
-    /// HAProxy wants to know beforehand which plain port speaks HTTP/2.
-    const HAPROXY_H2: u16 = 8012;
+    /// The plain port that speaks HTTP/2: but for the gateway, proxies want to know beforehand.
+    fn plain_h2_port(self) -> u16 {
+        match self {
+            Self::Server => 8000,
+            Self::Nginx => 8011,
+            Self::Haproxy => 8012,
+            Self::Gateway => 8003,
+        }
+    }
 }
 
 /// All of them, running in a namespace of their own.
@@ -142,8 +149,8 @@ impl Bed {
 
     pub(super) fn url(&self, kind: Kind, case: &Case) -> String {
         let mut address = self.address(kind, case.tls);
-        if kind == Kind::Haproxy && !case.tls && case.load.is_h2() {
-            address.set_port(Kind::HAPROXY_H2);
+        if !case.tls && case.load.is_h2() {
+            address.set_port(kind.plain_h2_port());
         }
         format!("{}://{address}{}", if case.tls { "https" } else { "http" }, case.path)
     }
@@ -242,7 +249,7 @@ fn common(folder: &Path) -> String {
 fn server(folder: &Path) -> String {
     format!(
         "daemon off; worker_processes 1; pid {pid}; events {{ worker_connections 4096; }}\n\
-         http {{ {common} open_file_cache max=100; server {{ listen 127.0.0.1:8000; root {www}; }} }}\n",
+         http {{ {common} open_file_cache max=100; server {{ listen 127.0.0.1:8000; listen 127.0.0.2:8000; root {www}; }} }}\n",
         pid = folder.join("server.pid").display(),
         common = common(folder),
         www = folder.join("www").display(),
@@ -251,11 +258,11 @@ fn server(folder: &Path) -> String {
 
 fn nginx(folder: &Path) -> String {
     format!(
-        "daemon off; worker_processes 1; worker_rlimit_nofile 40000; pid {pid};\n\
-         events {{ worker_connections 20000; }}\n\
+        "daemon off; worker_processes 1; pid {pid};\n\
+         events {{ worker_connections 15000; }}\n\
          http {{ {common}\n\
          upstream pool {{ server 127.0.0.1:8000; server 127.0.0.2:8000; keepalive 64; keepalive_requests 1000000000; }}\n\
-         server {{ listen 127.0.0.1:8001 http2; listen 127.0.0.1:8441 ssl http2;\n\
+         server {{ listen 127.0.0.1:8001; listen 127.0.0.1:8011 http2; listen 127.0.0.1:8441 ssl http2;\n\
          ssl_certificate {pem}; ssl_certificate_key {pem}; http2_max_concurrent_streams 128;\n\
          location / {{ proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
          proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }} }} }}\n",
@@ -269,7 +276,7 @@ fn haproxy(folder: &Path) -> String {
     let pem = folder.join("bench.pem");
     let pem = pem.display();
     format!(
-        "global\n  nbthread 1\n  maxconn 20000\n  tune.ssl.default-dh-param 2048\n\
+        "global\n  nbthread 1\n  maxconn 4000\n  tune.ssl.default-dh-param 2048\n\
          defaults\n  mode http\n  timeout client 600s\n  timeout server 60s\n  timeout connect 5s\n  option http-keep-alive\n  http-reuse always\n\
          frontend plain\n  bind 127.0.0.1:8002\n  bind 127.0.0.1:8012 proto h2\n  bind 127.0.0.1:8442 ssl crt {pem} alpn h2,http/1.1\n  option forwardfor\n  default_backend pool\n\
          backend pool\n  balance random(2)\n  server a 127.0.0.1:8000\n  server b 127.0.0.2:8000\n"
@@ -282,7 +289,7 @@ const GATEWAY: &str = r#"
 threads = 1
 [gateway.limits]
 idle_timeout = "10m"
-connections = 20000
+connections = 15000
 [admin]
 listen = "127.0.0.1:9401"
 [log]
