@@ -148,11 +148,13 @@ impl<H: Handler> Talk<H> {
     async fn answer(&self, request: Request<Incoming>, mut in_flight: InFlight) -> Response<Answer> {
         let Connection { peer, activity, worker } = &*self.connection;
         let number = self.requests.fetch_add(1, Relaxed);
+        // Whether the connection outlives the request even if nobody wants its body.
+        let mut spares = true;
         let (mut response, closes) = if let Some(refusal) = self.verdicts.take(number) {
             (worker.handler.refuse(peer, refusal), true)
         } else {
             // A client that waits for leave does not send until asked, and asking for what nobody wants is wrong.
-            let spares = !request.headers().contains_key(EXPECT);
+            spares = !request.headers().contains_key(EXPECT) && Upload::is_small(request.body());
             let limits = &self.settings.limits;
             let request = request.map(|incoming| Upload::receive(incoming, activity, limits, spares));
             (worker.handler.handle(peer, request).await, false)
@@ -162,7 +164,8 @@ impl<H: Handler> Talk<H> {
         if switches {
             activity.set_upgraded();
             in_flight.finish();
-        } else if closes || activity.has_unread() || self.is_last() {
+        } else if closes || self.is_last() || activity.has_unread() || (activity.is_uploading() && !spares) {
+            // What is answered before it has come may never be read: the client is told now, as it cannot be later.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Answer::new(body, in_flight))

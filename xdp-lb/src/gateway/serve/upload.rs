@@ -41,8 +41,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// A body without any bytes costs nothing. `spares`: should its reader lose interest, what is left is read if it
-    /// is little.
+    /// A body without any bytes costs nothing. `spares`: should its reader lose interest, what is left is read.
     pub(super) fn receive(
         incoming: Incoming,
         activity: &Arc<Activity>,
@@ -64,6 +63,11 @@ impl Upload {
             alarm: None,
             spares,
         })
+    }
+
+    /// Whether so little comes that it may be read in passing.
+    pub(super) fn is_small(incoming: &Incoming) -> bool {
+        incoming.size_hint().upper().is_some_and(|upper| upper <= SPARE)
     }
 
     fn end(&mut self, unread: bool) {
@@ -170,11 +174,9 @@ impl http_body::Body for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let few = self.size_hint().upper().is_some_and(|upper| upper <= SPARE);
         if self.is_end_stream() {
             self.end(false);
         } else if self.spares
-            && few
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
             && let Some(incoming) = self.incoming.take()
         {

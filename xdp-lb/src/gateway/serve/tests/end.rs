@@ -57,6 +57,26 @@ async fn a_small_body_that_nobody_reads_costs_no_connection() {
 }
 
 #[tokio::test]
+async fn who_is_answered_before_the_body_has_come_is_told_that_the_connection_ends() {
+    let (_server, address) = start(&listener("web"), &gateway());
+    for (framing, ends) in [
+        ("content-length: 60", false),
+        ("content-length: 60\r\nexpect: 100-continue", true),
+        ("content-length: 600000", true),
+        ("transfer-encoding: chunked", true),
+    ] {
+        let mut stream = connect(address).await;
+        let head = format!("POST /early HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (head, _) = answer(&mut stream).await.unwrap();
+        assert_eq!(head.contains("connection: close"), ends, "{framing}: {head}");
+        if ends {
+            assert!(closes(&mut stream).await, "{framing}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn slow_bodies_are_told_so() {
     let mut gateway = gateway();
     gateway.limits.body_timeout = Duration::from_millis(150);
