@@ -102,9 +102,10 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Connection { activity, .. } = &*talk.connection;
-    let mut tick = pin!(sleep(talk.settings.tick));
-    // Requests at the last tick, if it was at rest then.
-    let mut before = None;
+    let Settings { tick, glance, .. } = *talk.settings;
+    let mut look = pin!(sleep(glance));
+    // Requests at the last look.
+    let mut before = activity.requests();
     poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = Pin::new(&mut *served).poll(context) {
@@ -116,20 +117,22 @@ where
                     }
                 });
             }
-            if tick.as_mut().poll(context).is_pending() {
+            if look.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            tick.as_mut().reset(now + talk.settings.tick);
             if activity.is_stalled(now, talk.settings.limits.send_timeout) {
                 return Poll::Ready(End::Stalled);
             }
             let rests = activity.is_at_rest() && talk.is_at_rest();
-            let requests = rests.then(|| activity.requests());
-            if rests && before == requests {
+            let requests = activity.requests();
+            let begun = requests.wrapping_sub(before);
+            before = requests;
+            if rests && begun == 0 {
                 return Poll::Ready(End::Rest);
             }
-            before = requests;
+            // Soon again where there was only one request; those in the midst of many are not to be disturbed.
+            look.as_mut().reset(now + if rests && begun == 1 { glance } else { tick });
         }
     })
     .await
