@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
 use crate::config::gateway::Limits;
+use crate::gateway::wire::is_forbidden_trailer;
 use crate::gateway::{Body, BodyError, Reason};
 
 /// How much of a body that nobody reads is read to keep its connection.
@@ -151,6 +152,11 @@ impl http_body::Body for Upload {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 upload.stop_waiting();
+                // Those of HTTP/1 were looked at on the wire.
+                if frame.trailers_ref().is_some_and(|trailers| trailers.keys().any(is_forbidden_trailer)) {
+                    let cause = "a header of this name may not be a trailer".to_owned();
+                    return upload.fail(BodyError { reason: Reason::BadTrailer, cause });
+                }
                 upload.received += frame.data_ref().map_or(0, Bytes::remaining) as u64;
                 if let Some(error) = upload.too_slow(upload.waited) {
                     return upload.fail(error);
