@@ -66,12 +66,22 @@ impl<'a> Gateway<'a> {
 
     /// Starts another beside the running one, which hands its sockets over and ends; waits for both.
     pub fn replace(&mut self) -> Result<ExitStatus> {
-        let successor = self.spawn()?;
-        let mut old = self.process.replace(successor).context("nothing runs that could be replaced")?;
-        let ended =
-            wait_until_ok(READY, "the predecessor has ended", || old.ended().context("it still runs"))?;
+        let ended = self.succeed()?;
         self.wait_ready()?;
         Ok(ended)
+    }
+
+    /// The same, but waits for the end of the predecessor only.
+    pub fn succeed(&mut self) -> Result<ExitStatus> {
+        let successor = self.spawn()?;
+        let mut old = self.process.replace(successor).context("nothing runs that could be replaced")?;
+        wait_until_ok(READY, "the predecessor has ended", || old.ended().context("it still runs"))
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_ended(&mut self) -> Result<ExitStatus> {
+        let mut process = self.process.take().context("it does not run")?;
+        wait_until_ok(READY, "the gateway has ended", || process.ended().context("it still runs"))
     }
 
     /// Gives it another configuration and waits until it has read it; what it says of that.

@@ -1,8 +1,9 @@
 //! The gateway as its users run it: a process of its own without privileges, real servers, real clients.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -350,4 +351,90 @@ fn once(stream: &mut TcpStream) {
         length += read;
     }
     assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[test]
+fn pieces_of_cookies_are_one_to_the_server() {
+    require_root!();
+    let netns = Netns::new("gateway").unwrap();
+    let bed = bed(&netns, CONFIG);
+    let mut head = b"\x82\x86\x84\x41\x01a".to_vec();
+    for piece in ["a=1", "b=2"] {
+        head.extend(b"\0\x06cookie\x03");
+        head.extend(piece.as_bytes());
+    }
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0".to_vec();
+    bytes.extend([u8::try_from(head.len()).unwrap(), 1, 5, 0, 0, 0, 1]);
+    bytes.extend(head);
+    let answer = netns.run_in(|| {
+        let mut stream = TcpStream::connect(ADDRESS)?;
+        stream.set_read_timeout(Some(SOON))?;
+        stream.write_all(&bytes)?;
+        let mut answer = Vec::new();
+        while !String::from_utf8_lossy(&answer).contains("for the inside only") {
+            let mut piece = [0; 4096];
+            let count = stream.read(&mut piece)?;
+            anyhow::ensure!(count > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
+            answer.extend(&piece[..count]);
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    });
+    let answer = answer.unwrap();
+    assert!(answer.contains(r#""cookie":"a=1; b=2""#), "{answer}");
+    drop(bed);
+}
+
+/// Asks for the sockets as a successor does, and gives them up again: what is left is the conversation.
+fn successor(gateway: &Gateway<'_>) -> BufReader<UnixStream> {
+    let stream = UnixStream::connect(gateway.folder().join("handover.sock")).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let mut lines = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.ends_with("{\"sockets\":0}\n") {
+        assert!(lines.read_line(&mut line).unwrap() > 0, "ended after {line}");
+    }
+    lines
+}
+
+#[test]
+fn a_reload_amid_a_handover_forgets_nothing() {
+    require_root!();
+    let netns = Netns::new("gateway").unwrap();
+    let mut bed = bed(&netns, CONFIG);
+    let mut successor = successor(&bed.gateway);
+    bed.gateway.reload(CONFIG).unwrap();
+    successor.get_mut().write_all(b"{\"ready\":true}\n").unwrap();
+    let mut word = String::new();
+    successor.read_line(&mut word).unwrap();
+    assert!(word.contains("leaving"), "{word}");
+    assert!(bed.gateway.wait_ended().unwrap().success());
+}
+
+#[test]
+fn a_handover_that_hangs_keeps_nobody_from_ending() {
+    require_root!();
+    let netns = Netns::new("gateway").unwrap();
+    let mut bed = bed(&netns, CONFIG);
+    let _silent = successor(&bed.gateway);
+    assert!(bed.gateway.stop().unwrap().success());
+}
+
+#[test]
+fn a_successor_without_admin_pages_serves_all_the_same() {
+    require_root!();
+    let netns = Netns::new("gateway").unwrap();
+    let mut bed = bed(&netns, CONFIG);
+    let taken = netns.run_in(|| Ok(std::net::TcpListener::bind("127.0.0.1:9402")?)).unwrap();
+    let moved = CONFIG
+        .replace("127.0.0.1:9401", "127.0.0.1:9402")
+        .replace("{folder}", &bed.gateway.folder().display().to_string());
+    bed.gateway.write("gateway.toml", moved).unwrap();
+    assert!(bed.gateway.succeed().unwrap().success());
+    wait_until(SOON, "it says that it has no admin pages", || {
+        bed.gateway.tail().contains("9402").then_some(())
+    })
+    .unwrap();
+    let answer = bed.say(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    drop(taken);
 }

@@ -1,6 +1,7 @@
 //! The process: starts all threads, follows the configuration, hands over to its successor, and ends in good order.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -134,15 +135,16 @@ impl Process {
             notifier: Notifier::from_environment(),
         };
         process.work();
-        let wait = if predecessor.is_some() { ADMIN_WAIT } else { Duration::ZERO };
-        if let Some(predecessor) = predecessor {
-            announce(predecessor).await;
+        match predecessor {
+            None => {
+                process.offer_sockets()?;
+                if let Some(admin) = config.admin.clone() {
+                    let server = AdminServer::open(admin.listen).await?;
+                    process.admin = Some((admin, process.serve_pages(server)));
+                }
+            }
+            Some(predecessor) => process.take_over(predecessor, config.admin.clone()).await,
         }
-        process.offer_sockets()?;
-        process.admin = match config.admin.clone() {
-            Some(admin) => Some(process.open_admin(admin, wait).await?),
-            None => None,
-        };
         for note in config.notes() {
             tracing::warn!("{note}");
         }
@@ -157,19 +159,21 @@ impl Process {
 
     /// Until the end.
     async fn follow(&mut self, signals: &mut Signals) {
+        let (offer, server) = (self.offer.take(), Arc::clone(&self.server));
+        let successor = async {
+            match &offer {
+                Some(offer) => offer.successor(&server).await,
+                None => std::future::pending().await,
+            }
+        };
+        // One over all reloads: what a successor is told in the middle of one is not forgotten.
+        let mut successor = pin!(successor);
         let why = loop {
-            let server = Arc::clone(&self.server);
-            let successor = async {
-                match &self.offer {
-                    Some(offer) => offer.successor(&server).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 Some(()) = signals.hangup.recv() => {}
                 _ = signals.terminate.recv() => break "a signal ends it",
                 _ = signals.interrupt.recv() => break "a signal ends it",
-                () = successor => break "a successor took over",
+                () = &mut successor => break "a successor took over",
             }
             self.reload().await;
         };
@@ -288,16 +292,24 @@ impl Process {
         }))
     }
 
-    async fn open_admin(
-        &self,
-        admin: GatewayAdmin,
-        wait: Duration,
-    ) -> Result<(GatewayAdmin, AdminServer), ProcessError> {
-        let end = tokio::time::Instant::now() + wait;
+    /// Lets the predecessor go. From then on nobody else serves: nothing that is missing ends this process.
+    async fn take_over(&mut self, predecessor: handover::Ready, admin: Option<GatewayAdmin>) {
+        announce(predecessor).await;
+        if let Err(error) = self.offer_sockets() {
+            tracing::error!("{error}; nobody can take over from this process before");
+        }
+        let Some(admin) = admin else { return };
+        let end = tokio::time::Instant::now() + ADMIN_WAIT;
         loop {
             match AdminServer::open(admin.listen).await {
-                Ok(server) => return Ok((admin, self.serve_pages(server))),
-                Err(error) if tokio::time::Instant::now() >= end => return Err(error.into()),
+                Ok(server) => {
+                    self.admin = Some((admin, self.serve_pages(server)));
+                    return;
+                }
+                Err(error) if tokio::time::Instant::now() >= end => {
+                    tracing::error!("{error}; there are no admin pages before a reload that finds it free");
+                    return;
+                }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }

@@ -29,8 +29,9 @@ const END_TO_END: [&str; 13] = [
 ];
 
 /// Takes off what concerns the connection that a message came by: Connection and what it nominates, Keep-Alive,
-/// Proxy-Connection, Transfer-Encoding, TE but for `trailers`, which gRPC demands, and Upgrade unless it is kept; then
-/// a Connection that nominates it is put in place. Trailer stays, as trailers do.
+/// Proxy-Connection, Transfer-Encoding, TE but for `trailers`, which gRPC demands, and Upgrade unless it is kept and
+/// nominated, which makes a wish of it (RFC 9110 section 7.8); then a Connection that nominates it is put in place.
+/// Trailer stays, as trailers do.
 ///
 /// Fails where Connection nominates a header that is for the other end: with a client's this is an attempt to have
 /// a header taken off that others have set or rely on (`Connection: close, X-Forwarded-For`).
@@ -45,6 +46,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep_upgrade: bool) -> Result<(
             other => found.others |= matches!(other.as_str().len(), 10 | 14 | 16) && is_other(other),
         }
     }
+    let upgrades = keep_upgrade && found.upgrade && headers.get_all(CONNECTION).iter().any(names_upgrade);
     if found.connection {
         take_nominated(headers)?;
         headers.remove(CONNECTION);
@@ -62,7 +64,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep_upgrade: bool) -> Result<(
         }
     }
     if found.upgrade {
-        if keep_upgrade && headers.contains_key(UPGRADE) {
+        if upgrades {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         } else {
             headers.remove(UPGRADE);
@@ -84,10 +86,16 @@ fn is_other(name: &HeaderName) -> bool {
 }
 
 fn wants_trailers(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    holds(value, b"trailers")
+}
+
+fn names_upgrade(value: &HeaderValue) -> bool {
+    holds(value, b"upgrade")
+}
+
+/// Whether it is one of the elements of a list.
+fn holds(value: &HeaderValue, element: &[u8]) -> bool {
+    value.as_bytes().split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(element))
 }
 
 /// Removes what Connection names, but for TE and Upgrade, which are seen to by themselves.

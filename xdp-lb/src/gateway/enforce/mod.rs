@@ -1,5 +1,6 @@
 //! What holds for requests of HTTP/2 and HTTP/1 alike, decided on the head that hyper parsed.
 
+mod cookies;
 mod fields;
 mod hop;
 mod path;
@@ -14,6 +15,7 @@ use super::Reason::{BadHost, BadMethod, BadTarget, TargetTooLong};
 use super::Refusal;
 use super::wire::{Authority, Bounds, Fault, authority};
 
+pub use cookies::join_cookies;
 pub use hop::strip_hop_by_hop;
 pub use path::check_path;
 

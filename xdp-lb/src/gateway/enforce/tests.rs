@@ -121,6 +121,11 @@ fn what_concerns_the_connection_comes_off() {
     assert_eq!(kept[CONNECTION], "upgrade");
     assert_eq!(kept[UPGRADE], "websocket");
     assert_eq!(kept.len(), 2);
+    for unasked in [&[("upgrade", "websocket")][..], &[("upgrade", "websocket"), ("connection", "close")]] {
+        let mut headers = headers(unasked);
+        strip_hop_by_hop(&mut headers, true).unwrap();
+        assert!(headers.is_empty(), "{unasked:?}: {headers:?}");
+    }
 }
 
 #[test]

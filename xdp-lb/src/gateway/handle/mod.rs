@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::header::{ALLOW, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 
 use self::forward::Way;
 use self::visit::{Running, Visit};
@@ -65,6 +65,13 @@ impl Handle {
         body: Body,
     ) -> Result<Response<Body>, Refusal> {
         visit.exchange.host = enforce::check(&head, site.bounds)?.name.into();
+        if head.version == Version::HTTP_2 {
+            enforce::join_cookies(&mut head.headers);
+        }
+        // Others cannot be told to go on, and do not wait for it (RFC 9110 section 10.1.1).
+        if head.version != Version::HTTP_11 {
+            head.headers.remove(EXPECT);
+        }
         let chunked = head.headers.contains_key(TRANSFER_ENCODING);
         let upgrades = head.headers.contains_key(UPGRADE);
         enforce::strip_hop_by_hop(&mut head.headers, upgrades).map_err(Refusal::from)?;

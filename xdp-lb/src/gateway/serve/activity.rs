@@ -110,6 +110,11 @@ impl Activity {
         self.ended.load(Relaxed)
     }
 
+    /// Whether somebody may still read a request's body.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.uploads.load(Relaxed) != 0
+    }
+
     pub(super) fn begin_upload(&self) {
         self.uploads.fetch_add(1, Relaxed);
     }

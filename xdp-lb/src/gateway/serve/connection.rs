@@ -60,7 +60,8 @@ pub(super) async fn live<H: Handler>(
         return;
     }
     let connection = Arc::new(Connection { worker, peer: Arc::new(peer), activity: Activity::new(accepted) });
-    talk(stream, http2, header_timeout, connection).await;
+    // A task of its own: one keeps the room that the handshake needed for as long as it lives.
+    tokio::spawn(talk(stream, http2, header_timeout, connection));
 }
 
 /// Whether HTTP/2 is spoken, as far as it is known before the first byte.

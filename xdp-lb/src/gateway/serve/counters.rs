@@ -32,7 +32,7 @@ pub struct Counts {
     pub proxy_errors: u64,
     /// Streams that clients reset.
     pub resets: u64,
-    /// Connections closed for too many of these.
+    /// Connections closed for too many of these, or for heads of HTTP/2 in too many pieces.
     pub reset_floods: u64,
     /// Answers and connections cut as their client took nothing.
     pub stalled: u64,

@@ -102,6 +102,7 @@ impl Offer {
                     continue;
                 }
             };
+            let Ok(_hang_up) = stream.try_clone().map(HangUp) else { continue };
             let server = server.clone();
             let handed = tokio::task::spawn_blocking(move || hand_over(&stream, &server)).await;
             match handed.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
@@ -109,6 +110,16 @@ impl Offer {
                 Err(error) => tracing::warn!(%error, "a successor did not take over: all is as before"),
             }
         }
+    }
+}
+
+/// Ends the conversation with a successor when it is dropped: who waits for its word, on a thread that cannot be
+/// stopped, stops.
+struct HangUp(UnixStream);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }
 

@@ -102,9 +102,10 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Connection { activity, .. } = &*talk.connection;
-    let mut tick = pin!(sleep(talk.settings.tick));
-    // Requests at the last tick, if it was at rest then.
-    let mut before = None;
+    let Settings { tick, glance, .. } = *talk.settings;
+    let mut look = pin!(sleep(glance));
+    // Requests at the last look.
+    let mut before = activity.requests();
     poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = Pin::new(&mut *served).poll(context) {
@@ -116,20 +117,22 @@ where
                     }
                 });
             }
-            if tick.as_mut().poll(context).is_pending() {
+            if look.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            tick.as_mut().reset(now + talk.settings.tick);
             if activity.is_stalled(now, talk.settings.limits.send_timeout) {
                 return Poll::Ready(End::Stalled);
             }
             let rests = activity.is_at_rest() && talk.is_at_rest();
-            let requests = rests.then(|| activity.requests());
-            if rests && before == requests {
+            let requests = activity.requests();
+            let begun = requests.wrapping_sub(before);
+            before = requests;
+            if rests && begun == 0 {
                 return Poll::Ready(End::Rest);
             }
-            before = requests;
+            // Soon again where there was only one request; those in the midst of many are not to be disturbed.
+            look.as_mut().reset(now + if rests && begun == 1 { glance } else { tick });
         }
     })
     .await
@@ -148,11 +151,13 @@ impl<H: Handler> Talk<H> {
     async fn answer(&self, request: Request<Incoming>, mut in_flight: InFlight) -> Response<Answer> {
         let Connection { peer, activity, worker } = &*self.connection;
         let number = self.requests.fetch_add(1, Relaxed);
+        // Whether the connection outlives the request even if nobody wants its body.
+        let mut spares = true;
         let (mut response, closes) = if let Some(refusal) = self.verdicts.take(number) {
             (worker.handler.refuse(peer, refusal), true)
         } else {
             // A client that waits for leave does not send until asked, and asking for what nobody wants is wrong.
-            let spares = !request.headers().contains_key(EXPECT);
+            spares = !request.headers().contains_key(EXPECT) && Upload::is_small(request.body());
             let limits = &self.settings.limits;
             let request = request.map(|incoming| Upload::receive(incoming, activity, limits, spares));
             (worker.handler.handle(peer, request).await, false)
@@ -162,7 +167,8 @@ impl<H: Handler> Talk<H> {
         if switches {
             activity.set_upgraded();
             in_flight.finish();
-        } else if closes || activity.has_unread() || self.is_last() {
+        } else if closes || self.is_last() || activity.has_unread() || (activity.is_uploading() && !spares) {
+            // What is answered before it has come may never be read: the client is told now, as it cannot be later.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Answer::new(body, in_flight))

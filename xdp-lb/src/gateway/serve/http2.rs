@@ -32,6 +32,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long a client has to close a connection without streams after it was told that there will be none.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Bytes that a client may send ahead on one stream, and on all together. Well more than one: a stream whose server
+/// does not read must not hold up the others' bodies.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+
+/// Most bytes of an answer kept for a client that does not take them, per stream.
+const UNSENT: usize = 64 * 1024;
+
 /// Serves HTTP/2 until the connection ends.
 pub(super) async fn serve<H: Handler>(stream: Stream, connection: &Arc<Connection<H>>) {
     let settings = connection.worker.shared.settings.load_full();
@@ -77,6 +85,9 @@ fn builder(spawner: Spawner, settings: &Settings) -> Builder<Spawner> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.header_bytes)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(UNSENT)
         .max_pending_accept_reset_streams(resets)
         .max_local_error_reset_streams(resets)
         .keep_alive_interval(PING)
@@ -129,11 +140,15 @@ where
     let mut tick = pin!(sleep(settings.tick));
     let mut second = Instant::now();
     let mut idle = Idle { since: second, requests: activity.requests() };
-    let mut told: Option<Instant> = None;
+    // Since when the client knows that it is to go, and its requests until then.
+    let mut told: Option<(Instant, u32)> = None;
     poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = served.as_mut().poll(context) {
                 if let Err(error) = result {
+                    if is_flood(&error) {
+                        connection.worker.shared.counters.reset_floods.add();
+                    }
                     tracing::debug!(%error, remote = %connection.peer.remote, "connection broke");
                 }
                 count_resets(connection);
@@ -146,9 +161,14 @@ where
             let spent =
                 limits.requests_per_connection > 0 && activity.requests() >= limits.requests_per_connection;
             if told.is_none() && (spent || connection.worker.shared.is_draining()) {
-                told = Some(Instant::now());
+                told = Some((Instant::now(), activity.requests()));
                 served.as_mut().graceful_shutdown();
                 continue;
+            }
+            // Streams are taken until the client has answered a ping, which it may never do.
+            let most = limits.streams.saturating_mul(2);
+            if told.is_some_and(|(_, requests)| activity.requests().wrapping_sub(requests) > most) {
+                return Poll::Ready(Some(GivenUp::Stays));
             }
             ready!(tick.as_mut().poll(context));
             let now = Instant::now();
@@ -162,11 +182,11 @@ where
             }
             let idle = idle.time(now, activity.is_idle(), activity.requests());
             match told {
-                Some(told) if idle >= FAREWELL && now - told >= FAREWELL => {
+                Some((told, _)) if idle >= FAREWELL && now - told >= FAREWELL => {
                     return Poll::Ready(Some(GivenUp::Stays));
                 }
                 None if idle >= limits.idle_timeout => {
-                    told = Some(now);
+                    told = Some((now, activity.requests()));
                     served.as_mut().graceful_shutdown();
                 }
                 _ => {}
@@ -174,6 +194,15 @@ where
         }
     })
     .await
+}
+
+/// Whether the connection was given up below, for streams that were reset before anybody looked at them, or for a head
+/// in too many pieces.
+fn is_flood(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    source.and_then(|source| source.downcast_ref::<h2::Error>()).is_some_and(|error| {
+        error.is_library() && error.is_go_away() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
 }
 
 fn count_resets<H>(connection: &Connection<H>) {

@@ -5,9 +5,10 @@ use tokio::time::timeout;
 
 use super::stream::Stream;
 
-/// How long, and over how many bytes, what a client still sends is read after the last answer.
-const TIME: Duration = Duration::from_secs(2);
-const BYTES: usize = 256 * 1024;
+/// How long what a client still sends is read after the last answer: in all, and while nothing comes. Many clients look
+/// for an answer only when they have sent all.
+const TIME: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Ends a connection such that its client sees the last answer: the kernel resets a connection that is closed with
 /// bytes unread, and a reset takes away what the client has not read yet.
@@ -21,12 +22,11 @@ pub(super) async fn close(mut stream: Stream, client_ended: bool, send_timeout: 
 
 async fn read_off(stream: &Stream) {
     let socket = stream.socket();
-    let mut buffer = vec![0; 8 * 1024];
-    let mut left = BYTES;
-    while left > 0 && socket.readable().await.is_ok() {
+    let mut buffer = vec![0; 16 * 1024];
+    while matches!(timeout(SILENCE, socket.readable()).await, Ok(Ok(()))) {
         match socket.try_read(&mut buffer) {
             Ok(0) => return,
-            Ok(count) => left = left.saturating_sub(count),
+            Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => return,
         }

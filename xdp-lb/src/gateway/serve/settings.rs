@@ -4,9 +4,12 @@ use hyper::server::conn::http1;
 
 use crate::config::gateway::{Gateway, Limits};
 
-/// How often a connection looks whether something took too long. One that is at rest for one to two of these is
-/// parked.
+/// How often a connection looks whether something took too long.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long after its first request it looks whether there will be more: one without any is parked. What it holds until
+/// then decides on the memory of thousands that come at once.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// Least room for what hyper reads ahead and writes behind, per connection.
 const BUFFER: usize = 128 * 1024;
@@ -20,6 +23,7 @@ pub(super) struct Settings {
     pub(super) limits: Limits,
     pub(super) http1: http1::Builder,
     pub(super) tick: Duration,
+    pub(super) glance: Duration,
 }
 
 impl Settings {
@@ -36,6 +40,6 @@ impl Settings {
         if headers > HEADERS_ON_STACK {
             http1.max_headers(headers);
         }
-        Self { limits, http1, tick }
+        Self { limits, http1, tick, glance: tick.min(GLANCE) }
     }
 }

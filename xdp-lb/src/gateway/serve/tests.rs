@@ -40,6 +40,13 @@ impl Handler for Obedient {
             },
             "/too-large" => Refusal::new(Reason::BodyTooLarge, "no").closing().into_response("test"),
             "/unread" => Response::new(Body::full("unread")),
+            "/early" => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    drop(request);
+                });
+                Response::new(Body::full("early"))
+            }
             "/slow" => {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 Response::new(Body::full("slow"))

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
 use crate::config::gateway::Limits;
+use crate::gateway::wire::is_forbidden_trailer;
 use crate::gateway::{Body, BodyError, Reason};
 
 /// How much of a body that nobody reads is read to keep its connection.
@@ -41,8 +42,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// A body without any bytes costs nothing. `spares`: should its reader lose interest, what is left is read if it
-    /// is little.
+    /// A body without any bytes costs nothing. `spares`: should its reader lose interest, what is left is read.
     pub(super) fn receive(
         incoming: Incoming,
         activity: &Arc<Activity>,
@@ -64,6 +64,11 @@ impl Upload {
             alarm: None,
             spares,
         })
+    }
+
+    /// Whether so little comes that it may be read in passing.
+    pub(super) fn is_small(incoming: &Incoming) -> bool {
+        incoming.size_hint().upper().is_some_and(|upper| upper <= SPARE)
     }
 
     fn end(&mut self, unread: bool) {
@@ -147,6 +152,11 @@ impl http_body::Body for Upload {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 upload.stop_waiting();
+                // Those of HTTP/1 were looked at on the wire.
+                if frame.trailers_ref().is_some_and(|trailers| trailers.keys().any(is_forbidden_trailer)) {
+                    let cause = "a header of this name may not be a trailer".to_owned();
+                    return upload.fail(BodyError { reason: Reason::BadTrailer, cause });
+                }
                 upload.received += frame.data_ref().map_or(0, Bytes::remaining) as u64;
                 if let Some(error) = upload.too_slow(upload.waited) {
                     return upload.fail(error);
@@ -170,11 +180,9 @@ impl http_body::Body for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let few = self.size_hint().upper().is_some_and(|upper| upper <= SPARE);
         if self.is_end_stream() {
             self.end(false);
         } else if self.spares
-            && few
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
             && let Some(incoming) = self.incoming.take()
         {

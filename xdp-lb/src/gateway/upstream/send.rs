@@ -131,9 +131,12 @@ pub(super) async fn run(
 /// The client's wish for another protocol, if it can be passed on.
 fn upgrade(head: &mut Parts, body: &Body, pool: &Arc<Pool>) -> Option<OnUpgrade> {
     let client = head.extensions.remove::<OnUpgrade>()?;
-    let wanted = head.headers.get(UPGRADE)?;
+    if !head.headers.contains_key(UPGRADE) {
+        return None;
+    }
     // HTTP in another version, or under TLS, would carry requests that nobody has looked at.
-    let is_http = wanted.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+    let lines = head.headers.get_all(UPGRADE).iter();
+    let is_http = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(|protocol| {
         let protocol = protocol.trim_ascii().to_ascii_lowercase();
         [&b"h2"[..], b"http", b"tls"].iter().any(|http| protocol.starts_with(http))
     });

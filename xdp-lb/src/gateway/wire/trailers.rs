@@ -1,5 +1,7 @@
 //! The fields after the last chunk (RFC 9110 section 6.5).
 
+use http::HeaderName;
+
 use super::line::{FieldLine, field_line};
 use super::{Bounds, Fault};
 use crate::gateway::Reason::{BadTrailer, HeadTooLarge};
@@ -84,6 +86,11 @@ impl Trailers {
             }
         }
     }
+}
+
+/// Whether a trailer may not have this name, in HTTP/2 as in HTTP/1.
+pub(in crate::gateway) fn is_forbidden_trailer(name: &HeaderName) -> bool {
+    is_forbidden(name.as_str().as_bytes())
 }
 
 fn is_forbidden(name: &[u8]) -> bool {

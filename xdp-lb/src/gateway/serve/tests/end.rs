@@ -24,6 +24,18 @@ async fn a_refused_body_is_answered_and_the_connection_closed_without_a_reset() 
 }
 
 #[tokio::test]
+async fn an_answer_reaches_a_client_that_first_sends_all() {
+    let (_server, address) = start(&listener("web"), &gateway());
+    let mut stream = connect(address).await;
+    let head = "POST /too-large HTTP/1.1\r\nhost: a\r\ncontent-length: 40000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    timeout(DEADLINE, stream.write_all(&vec![b'x'; 40_000_000])).await.unwrap().unwrap();
+    let (head, _) = answer(&mut stream).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    assert!(closes(&mut stream).await);
+}
+
+#[tokio::test]
 async fn a_small_body_that_nobody_reads_costs_no_connection() {
     let (server, address) = start(&listener("web"), &gateway());
     let mut stream = connect(address).await;
@@ -42,6 +54,26 @@ async fn a_small_body_that_nobody_reads_costs_no_connection() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let (head, _) = answer(&mut stream).await.unwrap();
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("connection: close"), "{head}");
+}
+
+#[tokio::test]
+async fn who_is_answered_before_the_body_has_come_is_told_that_the_connection_ends() {
+    let (_server, address) = start(&listener("web"), &gateway());
+    for (framing, ends) in [
+        ("content-length: 60", false),
+        ("content-length: 60\r\nexpect: 100-continue", true),
+        ("content-length: 600000", true),
+        ("transfer-encoding: chunked", true),
+    ] {
+        let mut stream = connect(address).await;
+        let head = format!("POST /early HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (head, _) = answer(&mut stream).await.unwrap();
+        assert_eq!(head.contains("connection: close"), ends, "{framing}: {head}");
+        if ends {
+            assert!(closes(&mut stream).await, "{framing}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! HTTP/2.
 
+use http::HeaderName;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::TokioExecutor;
 
@@ -57,6 +58,40 @@ async fn a_client_that_resets_streams_rapidly_is_sent_away() {
 }
 
 #[tokio::test]
+async fn resets_before_anybody_looked_at_the_streams_are_a_flood_too() {
+    let mut gateway = gateway();
+    gateway.limits.resets_per_second = 10;
+    let (server, address) = start(&listener("web"), &gateway);
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for stream in (1u32..200).step_by(2) {
+        // HEADERS of `GET http://a/`, and RST_STREAM with CANCEL.
+        bytes.extend([0, 0, 6, 1, 5]);
+        bytes.extend(stream.to_be_bytes());
+        bytes.extend(b"\x82\x86\x84\x41\x01a");
+        bytes.extend([0, 0, 4, 3, 0]);
+        bytes.extend(stream.to_be_bytes());
+        bytes.extend([0, 0, 0, 8]);
+    }
+    let mut stream = connect(address).await;
+    stream.write_all(&bytes).await.unwrap();
+    until("it is counted", || server.connections().reset_floods == 1).await;
+    until("the connection is closed", || server.connections().open == 0).await;
+}
+
+#[tokio::test]
+async fn trailers_that_may_not_be_are_refused_as_in_http_1() {
+    let (_server, address) = start(&listener("web"), &gateway());
+    let mut sender = client(address).await;
+    for (name, status) in [("x-checksum", 200), ("authorization", 400), ("x-forwarded-for", 400)] {
+        let trailers = std::iter::once((name.parse::<HeaderName>().unwrap(), "a".parse().unwrap())).collect();
+        let frames = [Frame::data(Bytes::from_static(b"data")), Frame::trailers(trailers)];
+        let body = Body::wrap(StreamBody::new(stream::iter(frames.map(Ok))));
+        let response = sender.send_request(Request::post("http://a/echo").body(body).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_few_resets_are_nothing() {
     let (server, address) = start(&listener("web"), &gateway());
     let mut sender = client(address).await;
@@ -91,6 +126,21 @@ async fn a_stream_whose_client_takes_nothing_is_cut_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_reads_holds_up_no_other() {
+    let (_server, address) = start(&listener("web"), &gateway());
+    let mut sender = client(address).await;
+    let unread = Request::post("http://a/never").body(Body::full(vec![b'x'; 8 << 20])).unwrap();
+    let unread = tokio::spawn(sender.send_request(unread));
+    // Longer than any window: it stands still.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let body = vec![b'y'; 500_000];
+    let request = Request::post("http://a/echo").body(Body::full(body.clone())).unwrap();
+    let response = timeout(DEADLINE, sender.send_request(request)).await.unwrap().unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body);
+    unread.abort();
+}
+
+#[tokio::test]
 async fn draining_and_counting_say_goaway() {
     let mut gateway = gateway();
     gateway.limits.requests_per_connection = 3;
@@ -110,6 +160,39 @@ async fn draining_and_counting_say_goaway() {
         drain.await;
     });
     assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes(), "slow");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_after_goaway_is_sent_away() {
+    let mut gateway = gateway();
+    gateway.limits.requests_per_connection = 3;
+    gateway.limits.streams = 2;
+    let (server, address) = start(&listener("web"), &gateway);
+    let mut stream = connect(address).await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut taken = 0;
+    // One request after another, and no ping is ever answered.
+    for id in (1u32..200).step_by(2) {
+        let head = [&[0, 0, 6, 1, 5][..], &id.to_be_bytes(), b"\x82\x86\x84\x41\x01a"].concat();
+        let sent = stream.write_all(&head).await;
+        let answered = async {
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"hello") {
+                let mut piece = [0; 1024];
+                match stream.read(&mut piece).await {
+                    Ok(count @ 1..) => seen.extend(&piece[..count]),
+                    _ => return false,
+                }
+            }
+            true
+        };
+        if sent.is_err() || !timeout(DEADLINE, answered).await.unwrap() {
+            break;
+        }
+        taken += 1;
+    }
+    assert!((3..20).contains(&taken), "{taken} requests were answered");
+    until("the connection is closed", || server.connections().open == 0).await;
 }
 
 #[tokio::test]

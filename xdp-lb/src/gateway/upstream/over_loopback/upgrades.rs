@@ -120,7 +120,7 @@ async fn a_server_that_does_not_want_to_gives_an_ordinary_answer() {
 
 #[tokio::test]
 async fn http_in_another_version_is_not_smuggled() {
-    for protocol in ["h2c", "H2C", "websocket, h2c", "TLS/1.0", "HTTP/2.0"] {
+    for protocol in ["h2c", "H2C", "websocket, h2c", "websocket\r\nUpgrade: h2c", "TLS/1.0", "HTTP/2.0"] {
         let server = Scripted::new(|_, mut stream| async move {
             let head = head(&mut stream).await.unwrap().to_ascii_lowercase();
             assert!(!head.contains("upgrade"), "{head}");
