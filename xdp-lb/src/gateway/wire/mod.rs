@@ -33,6 +33,7 @@ pub use whole::{Verdict, inspect_all, is_split_independent};
 
 pub(super) use class::{PATH, is};
 pub(super) use host::{Authority, authority};
+pub(super) use trailers::is_forbidden as is_forbidden_trailer;
 
 /// Puts the inspector around a stream of HTTP/1, which has to be at the begin of a request.
 pub fn inspect<IO>(io: IO, bounds: impl Into<Bounds>) -> (Inspected<IO>, Arc<Verdicts>) {

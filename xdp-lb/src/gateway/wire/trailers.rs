@@ -86,7 +86,8 @@ impl Trailers {
     }
 }
 
-fn is_forbidden(name: &[u8]) -> bool {
+/// Whether a header of this name may not be a trailer.
+pub(in crate::gateway) fn is_forbidden(name: &[u8]) -> bool {
     if name.len() > LONGEST_FORBIDDEN {
         return false;
     }
