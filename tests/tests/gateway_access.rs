@@ -815,15 +815,7 @@ hosts = ["inner.test"]
 pool = "api"
 access = { any_of = ["keys"] }
 [[route]]
-name = "flag"
-path = "/flag"
-pool = "api"
-[[route.header]]
-name = "x-inner"
-equals = "secret"
-[[route]]
 name = "open"
-hosts = ["open.test"]
 pool = "api"
 "#
     );
@@ -849,6 +841,8 @@ pool = "api"
         "/admin%3Bv/x",
         "/admin;/x",
         "/;/admin/x",
+        "/x/..%3b/admin",
+        "/files%2fx",
         "/admin%2fx",
         "/admin%5cx",
         "/x\\..\\admin",
@@ -860,9 +854,6 @@ pool = "api"
         "/admin#x",
     ] {
         for method in ["GET", "HEAD", "POST", "OPTIONS", "PROPFIND"] {
-            if path == "/;/admin/x" && method != "GET" {
-                continue;
-            }
             guarded(&[&format!("{method} {path} HTTP/1.1"), "Host: open.test"]);
         }
     }
@@ -878,7 +869,6 @@ pool = "api"
     let answered = ask(&netns, &[&["OPTIONS /admin HTTP/1.1"], &preflight[..]].concat(), "");
     assert_eq!((answered.status, answered.header("access-control-allow-methods")), (204, "GET, HEAD, POST"));
     guarded(&[&["OPTIONS /files/x HTTP/1.1"], &preflight[..]].concat());
-    guarded(&[&["OPTIONS /flag HTTP/1.1"], &preflight[..]].concat());
     assert!(server.take_asked().is_empty(), "a preflight is answered by the gateway");
     let key = "X-API-Key: 0123456789abcdef";
     assert_eq!(get(&netns, "/admin/x;v=1", &[key]).status, 200);

@@ -34,6 +34,7 @@ use self::conditions::Conditions;
 use self::methods::{Methods, Missed};
 use self::scope::{Draft, Scope};
 use crate::config::gateway::{HostPattern, PathPattern, Route};
+use crate::gateway::enforce::check_path;
 
 pub use choose::choose;
 
@@ -179,14 +180,13 @@ impl Table {
         let path = spelling::canonical(sent);
         let mut found = self.find_path(Asked::of(head, &path), host);
         if let Match::Route(Found { route, rest, .. }) = &mut found {
-            if let Some(plain) = spelling::without_parameters(&path)
-                && !self.rules.get(*route).is_some_and(|rule| rule.names_parameters)
-                && !matches!(
-                    self.find_path(Asked::of(head, &plain), host),
-                    Match::Route(other) if other.route == *route
-                )
-            {
-                return Match::Ambiguous;
+            let other = spelling::without_parameters(&path);
+            if let Some(plain) = other.filter(|_| !self.rules[*route].names_parameters) {
+                let same = |found| matches!(found, Match::Route(other) if other.route == *route);
+                // Without what follows a `;`, a segment may be one of dots, or none.
+                if check_path(&plain).is_err() || !same(self.find_path(Asked::of(head, &plain), host)) {
+                    return Match::Ambiguous;
+                }
             }
             if matches!(path, Cow::Owned(_)) {
                 *rest = spelling::sent(sent, *rest);
