@@ -5,6 +5,7 @@
 //! Never looks inside the agent: it is started, signalled and asked like by its users.
 
 pub mod agent;
+pub mod answering;
 pub mod body;
 pub mod certs;
 pub mod client;

@@ -45,8 +45,12 @@ pub fn check(path: &Path) -> ExitCode {
     }
 }
 
-fn verdict(path: &Path) -> Result<String, LoadError> {
-    Ok(summary(path, &File::load(path)?))
+fn verdict(path: &Path) -> Result<String, String> {
+    let file = File::load(path).map_err(|error: LoadError| error.to_string())?;
+    if let File::Gateway(config) = &file {
+        crate::gateway::check(config).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(summary(path, &file))
 }
 
 fn summary(path: &Path, file: &File) -> String {
@@ -300,7 +304,7 @@ mod tests {
     fn what_is_wrong_or_unreadable_is_said_with_its_path() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing.toml");
-        let message = verdict(&missing).unwrap_err().to_string();
+        let message = verdict(&missing).unwrap_err();
         assert_eq!(
             message,
             format!("{}: cannot be read: No such file or directory (os error 2)", missing.display())
@@ -315,11 +319,16 @@ mod tests {
                 ":2: vip: belongs to a balancer's lb.toml, which `xdp-lb run` reads: here",
             ),
             (b"[[pool]]", ":1: pool: belongs to gateway.toml, which `xdp-lb gateway` reads"),
+            (
+                b"[[route]]\nname = \"r\"\nredirect = { to = \"https://{header:x}/\" }\n[[listener]]\nname = \"a\"\n\
+                  address = \"127.0.0.1:80\"",
+                ": route `r`: the target of a redirect is \"https://{..}/\", which lets the client choose the host",
+            ),
             (b"not toml", ":1: not valid TOML at column 5"),
             (b"[agent]\ninterfaces = [\"\xff\"]", ":2: not UTF-8 text: save the file as UTF-8"),
         ] {
             std::fs::write(&bad, text).unwrap();
-            let message = verdict(&bad).unwrap_err().to_string();
+            let message = verdict(&bad).unwrap_err();
             assert!(message.contains(&format!("{}{said}", bad.display())), "{message}");
         }
     }

@@ -84,7 +84,8 @@ pub(super) fn path() -> Rule<'static, String> {
     Rule::string("a path of at most 1024 bytes that begins with '/', without spaces or '#'", |text| {
         let fits = text.starts_with('/')
             && text.len() <= 1024
-            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+            && text.parse::<http::uri::PathAndQuery>().is_ok();
         if fits { Ok(text.to_owned()) } else { Err(Refusal::Unexpected) }
     })
 }

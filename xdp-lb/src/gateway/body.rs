@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -33,6 +34,14 @@ enum Source {
 pub trait Watcher: Send {
     /// So many bytes were passed on.
     fn data(&mut self, bytes: usize);
+
+    /// These trailers are about to be passed on. It may change them, or have the body fail.
+    ///
+    /// # Errors
+    /// Why they are not to be passed on.
+    fn trailers(&mut self, _: &mut HeaderMap) -> Result<(), BodyError> {
+        Ok(())
+    }
 
     /// It is over. Told once, also when the body is dropped.
     fn end(&mut self, how: End);
@@ -162,7 +171,13 @@ impl http_body::Body for Body {
                 Poll::Ready(None)
             }
             Some(Err(error)) => body.fail(error),
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    let mut watchers = body.watchers.iter_mut();
+                    if let Err(error) = watchers.try_for_each(|watcher| watcher.trailers(trailers)) {
+                        return body.fail(error);
+                    }
+                }
                 let bytes = frame.data_ref().map_or(0, Bytes::remaining);
                 let Some(left) = body.left.checked_sub(bytes as u64) else {
                     let cause = "more bytes came than are allowed".to_owned();
@@ -293,6 +308,30 @@ mod tests {
             let collected = body.watched(Box::new(seen.clone())).collect().await;
             assert_eq!(collected.is_ok(), end == End::Whole);
             assert_eq!(*seen.0.lock().unwrap(), (bytes, vec![end]));
+        }
+    }
+
+    #[tokio::test]
+    async fn watchers_may_change_trailers_or_refuse_them() {
+        struct Judge;
+        impl Watcher for Judge {
+            fn data(&mut self, _: usize) {}
+            fn end(&mut self, _: End) {}
+            fn trailers(&mut self, trailers: &mut HeaderMap) -> Result<(), BodyError> {
+                trailers.remove("x-own");
+                let refused = BodyError { reason: Reason::BadTrailer, cause: String::new() };
+                if trailers.contains_key("host") { Err(refused) } else { Ok(()) }
+            }
+        }
+        for (names, left) in [(&["x-own", "x-sum"][..], Some(1)), (&["host", "x-sum"], None)] {
+            let trailers: HeaderMap = names
+                .iter()
+                .map(|&name| (http::HeaderName::from_static(name), http::HeaderValue::from_static("1")))
+                .collect();
+            let frames = [Ok(Frame::data(Bytes::from_static(b"a"))), Ok(Frame::trailers(trailers))];
+            let body = Body::wrap(StreamBody::new(futures_util::stream::iter(frames)));
+            let read = body.watched(Box::new(Judge)).collect().await;
+            assert_eq!(read.ok().map(|read| read.trailers().map_or(0, HeaderMap::len)), left);
         }
     }
 

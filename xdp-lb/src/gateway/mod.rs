@@ -40,4 +40,4 @@ pub use body::{Body, BodyError, End, Watcher};
 pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Scheme, TlsPeer, TraceContext};
 pub use process::{ProcessError, run};
 pub use refusal::{Reason, Refusal, Violation};
-pub use site::SiteError;
+pub use site::{SiteError, check};

@@ -106,6 +106,18 @@ impl Site {
     }
 }
 
+/// Whether routes and their changes can be put into effect: all that needs neither files nor the network.
+///
+/// # Errors
+/// The first thing that cannot be.
+pub fn check(config: &GatewayConfig) -> Result<(), SiteError> {
+    Table::build(&config.routes)?;
+    for route in &config.routes {
+        Plan::build(route, config.gateway.limits.body_bytes)?;
+    }
+    Ok(())
+}
+
 impl Plan {
     fn build(route: &Route, body_bytes: u64) -> Result<Self, transform::BuildError> {
         let response = ResponseEdits::build(route)?;

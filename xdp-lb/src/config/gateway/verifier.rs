@@ -113,10 +113,36 @@ fn pass(table: &Section<'_>, has_claims: bool) -> Option<Vec<(HeaderName, Pass)>
             None => Err(Refusal::Unexpected),
         },
     });
-    let entries = table.entries("pass", "{ x-user = \"subject\" }", &header(FRAMING), &what);
+    let Rule { expected, read } = header(FRAMING);
+    let name = Rule::new(expected, move |value| match read(value)? {
+        name if is_of_proxies(name.as_str()) => {
+            Err(Refusal::Hint("the gateway writes or removes it itself: take another, as x-user".to_owned()))
+        }
+        name => Ok(name),
+    });
+    let entries = table.entries("pass", "{ x-user = \"subject\" }", &name, &what);
     let names = entries.iter().filter_map(|(name, _)| Some((name.value.clone()?, &name.place)));
     table.source().unique(names, |line| format!("set in line {line} already: remove one of the two"));
     entries.into_iter().map(|(name, what)| Some((name.value?, what.value?))).collect()
+}
+
+/// Whether a header tells servers of the way that a request came: after those of who asks are written, these are.
+fn is_of_proxies(name: &str) -> bool {
+    let ends =
+        ["", "-by", "-for", "-host", "-port", "-prefix", "-proto", "-scheme", "-server", "-ssl", "-uri"];
+    let others = [
+        "forwarded",
+        "traceparent",
+        "x-real-ip",
+        "true-client-ip",
+        "client-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-url",
+        "x-rewrite-url",
+    ];
+    let end = name.strip_prefix("x-forwarded");
+    end.map_or_else(|| others.contains(&name), |end| ends.contains(&end))
 }
 
 fn jwt(table: &Section<'_>, pools: &Names) -> Option<Jwt> {
@@ -233,7 +259,8 @@ fn external(table: &Section<'_>, pools: &Names) -> Option<External> {
         let inside = text.starts_with('/')
             && !text.ends_with('/')
             && text.len() <= 1_024
-            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
+            && text.parse::<http::uri::PathAndQuery>().is_ok();
         if text.is_empty() || inside { Ok(text.to_owned()) } else { Err(Refusal::Unexpected) }
     });
     let prefix = table.or("prefix", prefix, String::new());

@@ -1,5 +1,7 @@
 //! A document as it is read: its version, its references.
 
+use std::io::Read as _;
+
 use jsonschema::Draft;
 use serde_json::{Map, Value};
 
@@ -7,6 +9,9 @@ use super::error::Problems;
 use super::walk::{Kind, walk};
 use crate::config::gateway::Document;
 use crate::gateway::json;
+
+/// Bytes of a document at most.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// References that lead to references are followed this far.
 const MOST_STEPS: usize = 32;
@@ -29,10 +34,21 @@ pub(super) enum Version {
     V31,
 }
 
+/// A file's bytes, and one more than may be where there are more: what has no end, as a device, ends here.
+fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 impl Source {
     /// Reads a file.
     pub(super) fn read(document: &Document, problems: &mut Problems) -> Option<Self> {
-        match std::fs::read(&document.path) {
+        match read(&document.path) {
+            Ok(text) if text.len() as u64 > MOST_BYTES => {
+                problems.push("", "", "has more than 16 MiB; name a document of OpenAPI");
+                None
+            }
             Ok(text) => Self::parse(&text, problems),
             Err(error) => {
                 problems.push("", error, "name a file that can be read");

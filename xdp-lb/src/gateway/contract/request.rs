@@ -97,9 +97,11 @@ fn parameters<'p>(
         violations.push("query", "", detail);
         Vec::new()
     });
+    // A line is read though another's cookie in it is no text: a server would read it, too.
+    let cookies: Vec<_> =
+        head.headers.get_all(COOKIE).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
     let cookies: Vec<Pair<'_>> = if described.has_cookies {
-        let lines = head.headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-        lines.flat_map(values::cookies).collect()
+        cookies.iter().flat_map(|line| values::cookies(line)).collect()
     } else {
         Vec::new()
     };
@@ -202,6 +204,10 @@ async fn check_body(
     if is_encoded(headers) {
         let detail = "a body with a content coding cannot be checked; send it without one".to_owned();
         return Ok((body, wrong(violations, "content-encoding", detail)));
+    }
+    if json::is_other_charset(headers) {
+        let detail = "has another charset than UTF-8, which cannot be checked".to_owned();
+        return Ok((body, wrong(violations, "content-type", detail)));
     }
     let whole = match collect(body, used.most_bytes.into()).await {
         Ok(Collected::Whole(whole)) => whole,

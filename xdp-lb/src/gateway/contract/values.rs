@@ -43,7 +43,9 @@ pub(super) fn pairs(text: &str) -> Result<Vec<Pair<'_>>, String> {
 /// The pairs of a `Cookie` header.
 pub(super) fn cookies(text: &str) -> impl Iterator<Item = Pair<'_>> {
     text.split(';').filter_map(|part| {
-        let (name, raw) = part.trim_ascii().split_once('=')?;
+        let (name, raw) = part.split_once('=')?;
+        // Servers take blanks off, on both sides.
+        let (name, raw) = (name.trim_ascii(), raw.trim_ascii());
         let quoted = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
         Some(Pair { name: name.into(), raw: quoted.unwrap_or(raw) })
     })

@@ -9,11 +9,11 @@ use std::borrow::Cow;
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{Method, Version};
+use http::{HeaderMap, Method, Version};
 
-use super::Reason::{BadHost, BadMethod, BadTarget, TargetTooLong};
-use super::Refusal;
-use super::wire::{Authority, Bounds, Fault, authority};
+use super::Reason::{BadHost, BadMethod, BadTarget, BadTrailer, TargetTooLong};
+use super::wire::{Authority, Bounds, Fault, authority, is_forbidden_trailer};
+use super::{BodyError, Refusal};
 
 pub use cookies::join_cookies;
 pub use hop::strip_hop_by_hop;
@@ -50,6 +50,14 @@ fn judge(head: &Parts, bounds: Bounds) -> Result<Host<'_>, Fault> {
         Cow::Borrowed(named.host)
     };
     Ok(Host { name, port: named.port })
+}
+
+/// Checks trailers, of which no inspector of bytes has seen those of HTTP/2.
+pub fn check_trailers(trailers: &HeaderMap) -> Result<(), BodyError> {
+    match trailers.keys().find(|name| is_forbidden_trailer(name)) {
+        None => Ok(()),
+        Some(name) => Err(BodyError { reason: BadTrailer, cause: format!("{name} may not be a trailer") }),
+    }
 }
 
 /// CONNECT also in its extended form (RFC 8441): what it tunnels cannot be inspected. Other names are those of the wire.

@@ -140,6 +140,10 @@ fn find(site: &Site, visit: &mut Visit, head: &Parts) -> Result<(usize, usize), 
             let detail = "no route takes this method for this host and path";
             Err(Refusal::new(Reason::WrongMethod, detail).with(ALLOW, allow))
         }
+        Match::Ambiguous => {
+            let detail = "the path leads elsewhere without what follows `;` in it";
+            Err(Refusal::new(Reason::BadTarget, detail))
+        }
         Match::None => Err(Refusal::new(Reason::NoRoute, "no route is for this host and path")),
     }
 }

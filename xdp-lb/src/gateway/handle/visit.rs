@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::gateway::Route;
 use crate::gateway::asker::now;
@@ -12,7 +12,8 @@ use crate::gateway::limit::{Phase, RateAnswer};
 use crate::gateway::shed::InFlight;
 use crate::gateway::site::Site;
 use crate::gateway::transform::{forwarded, request_id, trace_context};
-use crate::gateway::{Body, End, Exchange, Peer, Reason, Refusal, Watcher};
+use crate::gateway::verify::Gate;
+use crate::gateway::{Body, BodyError, End, Exchange, Peer, Reason, Refusal, Watcher, enforce};
 
 /// Status in the log of a request whose client went away before the answer, as nginx has it.
 const CLIENT_GONE: u16 = 499;
@@ -102,7 +103,7 @@ impl Visit {
     pub(super) fn count_received(&mut self) -> Box<dyn Watcher> {
         let count = Arc::new(AtomicU64::new(0));
         self.received = Some(Arc::clone(&count));
-        Box::new(Received(count))
+        Box::new(Received { count, gate: Arc::clone(&self.site.gate) })
     }
 
     /// What every answer bears, whoever gave it.
@@ -127,12 +128,22 @@ impl Visit {
     }
 }
 
-/// The bytes of a request's body.
-struct Received(Arc<AtomicU64>);
+/// The bytes of a request's body, and its trailers.
+struct Received {
+    count: Arc<AtomicU64>,
+    gate: Arc<Gate>,
+}
 
 impl Watcher for Received {
     fn data(&mut self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Relaxed);
+        self.count.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// A server may take trailers for headers: what these may not say of who asks, those may not either.
+    fn trailers(&mut self, trailers: &mut HeaderMap) -> Result<(), BodyError> {
+        enforce::check_trailers(trailers)?;
+        self.gate.strip(trailers);
+        Ok(())
     }
 
     fn end(&mut self, _: End) {}

@@ -4,7 +4,7 @@ use http::header::{ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_LENGTH, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
-use super::{apply, is_encoded, says_json};
+use super::{apply, is_encoded, is_other_charset, says_json};
 use crate::config::gateway::{BodyTransform, Template};
 use crate::gateway::collect::{Collected, Whole, collect};
 use crate::gateway::{Body, Reason, Refusal};
@@ -33,6 +33,10 @@ pub async fn transform_request_body(
         )
         .with(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
         .closing());
+    }
+    if is_other_charset(headers) {
+        let detail = "the body's charset is not UTF-8; send it in UTF-8";
+        return Err(Refusal::new(Reason::WrongContentType, detail).closing());
     }
     match collect(body, transform.most_bytes.into()).await {
         Err(error) => {
@@ -159,6 +163,12 @@ mod tests {
             ("no type", vec![], SECRET, Ok(SECRET)),
             ("empty", vec![json], "", Ok("")),
             ("encoded", vec![json, ("content-encoding", "gzip")], SECRET, Err(Reason::WrongContentType)),
+            (
+                "another charset",
+                vec![("content-type", "application/json; v=1; Charset = \"utf-7\"")],
+                SECRET,
+                Err(Reason::WrongContentType),
+            ),
             ("too large", vec![json], long, Err(Reason::BodyTooLarge)),
             ("no JSON", vec![json], "{", Err(Reason::NotJson)),
         ] {

@@ -33,6 +33,20 @@ pub(in crate::gateway) fn media_type(headers: &HeaderMap) -> Option<std::borrow:
     })
 }
 
+/// Whether the media type says of a text that it is in another encoding than UTF-8, and so may say something else to who
+/// believes that.
+pub(in crate::gateway) fn is_other_charset(headers: &HeaderMap) -> bool {
+    let is_other = |parameter: &str| {
+        let Some((name, value)) = parameter.split_once('=') else { return false };
+        let value = value.trim_ascii().trim_matches('"');
+        let plain = ["utf-8", "utf8", "us-ascii"];
+        name.trim_ascii().eq_ignore_ascii_case("charset")
+            && !plain.iter().any(|one| value.eq_ignore_ascii_case(one))
+    };
+    let types = headers.get_all(CONTENT_TYPE).iter();
+    types.filter_map(|value| value.to_str().ok()).any(|value| value.split(';').skip(1).any(is_other))
+}
+
 /// Whether a media type, as [`media_type`] gives it, is JSON.
 pub(in crate::gateway) fn is_json(media_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")

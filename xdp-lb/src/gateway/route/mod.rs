@@ -5,8 +5,12 @@
 //! file's first whose method and conditions fit is taken. Where none of them fits, the next less specific path is tried,
 //! then the next less specific host.
 //!
-//! Paths are compared as they were sent: a request whose path could be read in two ways was refused before. The values
-//! of parameters are decoded.
+//! Paths are compared by one spelling of each, see `spelling`: `%40` is `@`, and `%c3` is `%C3`. A request whose path could
+//! be read in two ways was refused before. The values of parameters are decoded; what is no UTF-8 in them becomes U+FFFD,
+//! and is no way around the route.
+//!
+//! What follows a `;` in a segment is a parameter of it, which some servers take off before they look at a path, and
+//! others do not. A path with such is searched for both ways, and has to lead to the same route.
 
 mod choose;
 mod conditions;
@@ -15,9 +19,11 @@ mod scope;
 mod shape;
 #[cfg(test)]
 mod speed;
+mod spelling;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -27,7 +33,8 @@ use http::request::Parts;
 use self::conditions::Conditions;
 use self::methods::{Methods, Missed};
 use self::scope::{Draft, Scope};
-use crate::config::gateway::{HostPattern, Route};
+use crate::config::gateway::{HostPattern, PathPattern, Route};
+use crate::gateway::enforce::check_path;
 
 pub use choose::choose;
 
@@ -52,6 +59,8 @@ pub enum Match {
         /// Methods that there are routes for: the answer's `Allow`.
         allow: HeaderValue,
     },
+    /// One or another, by how the path is read.
+    Ambiguous,
     /// None.
     None,
 }
@@ -108,11 +117,20 @@ struct Rule {
     conditions: Conditions,
     /// Whether the gateway answers preflights for it.
     cors: bool,
+    /// Whether its path holds a `;` itself.
+    names_parameters: bool,
 }
 
 impl Table {
     /// Of these routes; a route's index is its place among them.
     pub fn build(routes: &[Route]) -> Result<Self, BuildError> {
+        let canonical = |route: &Route| {
+            let mut route = route.clone();
+            let (PathPattern::Path(path) | PathPattern::Prefix(path)) = &mut route.path;
+            *path = spelling::canonical(path).into_owned();
+            route
+        };
+        let routes = &routes.iter().map(canonical).collect::<Vec<_>>()[..];
         let mut rules = Vec::with_capacity(routes.len());
         let (mut exact, mut below, mut any) = (HashMap::new(), HashMap::new(), Draft::default());
         for (index, route) in routes.iter().enumerate() {
@@ -120,6 +138,9 @@ impl Table {
                 methods: Methods::new(&route.methods),
                 conditions: Conditions::build(route)?,
                 cors: route.cors.is_some(),
+                names_parameters: match &route.path {
+                    PathPattern::Path(path) | PathPattern::Prefix(path) => path.contains(';'),
+                },
             });
             if route.hosts.is_empty() {
                 any.add(index, route)?;
@@ -155,7 +176,26 @@ impl Table {
     /// route are let be for it.
     pub fn find(&self, head: &Parts, host: &str) -> Match {
         let host = host.strip_suffix('.').unwrap_or(host);
-        let mut asked = Asked::of(head);
+        let sent = head.uri.path();
+        let path = spelling::canonical(sent);
+        let mut found = self.find_path(Asked::of(head, &path), host);
+        if let Match::Route(Found { route, rest, .. }) = &mut found {
+            let other = spelling::without_parameters(&path);
+            if let Some(plain) = other.filter(|_| !self.rules[*route].names_parameters) {
+                let same = |found| matches!(found, Match::Route(other) if other.route == *route);
+                // Without what follows a `;`, a segment may be one of dots, or none.
+                if check_path(&plain).is_err() || !same(self.find_path(Asked::of(head, &plain), host)) {
+                    return Match::Ambiguous;
+                }
+            }
+            if matches!(path, Cow::Owned(_)) {
+                *rest = spelling::sent(sent, *rest);
+            }
+        }
+        found
+    }
+
+    fn find_path(&self, mut asked: Asked<'_>, host: &str) -> Match {
         let mut missed = Missed::default();
         if let Some(found) = self.search(&asked, host, &mut missed) {
             return Match::Route(found);
@@ -209,24 +249,24 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn of(head: &'a Parts) -> Self {
+    fn of(head: &'a Parts, path: &'a str) -> Self {
         let preflight = crate::gateway::transform::cors::preflight_method(head);
-        Self { head, path: head.uri.path(), preflight, blind: false }
+        Self { head, path, preflight, blind: false }
     }
 }
 
 impl Rule {
-    /// Whether it takes the request, the path's parameters not looked at. `parameters` tells whether those are right,
-    /// and is asked only where everything but the method is.
-    fn takes(&self, asked: &Asked<'_>, missed: &mut Missed, parameters: impl FnOnce() -> bool) -> bool {
-        if !self.conditions.hold(asked.head, asked.blind) {
+    /// Whether it takes the request, the path not looked at.
+    fn takes(&self, asked: &Asked<'_>, missed: &mut Missed) -> bool {
+        // A preflight that the gateway does not answer is a request like others: it goes to a server.
+        if !self.conditions.hold(asked.head, asked.blind && self.cors) {
             return false;
         }
         let fits = match asked.preflight {
             Some(method) if self.cors => self.methods.hold(method),
             _ => self.methods.hold(asked.head.method.as_str().as_bytes()),
         };
-        if !fits && parameters() {
+        if !fits {
             missed.add(&self.methods);
         }
         fits

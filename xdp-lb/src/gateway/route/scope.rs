@@ -87,7 +87,7 @@ impl Scope {
         let mut next = self.prefix_tree.at(asked.path).ok().map(|found| *found.value).or(self.root);
         while let Some(index) = next {
             let prefix = &self.prefixes[index];
-            let fits = |route: &&usize| rules[**route].takes(asked, missed, || true);
+            let fits = |route: &&usize| rules[**route].takes(asked, missed);
             if let Some(&route) = prefix.routes.iter().find(fits) {
                 return Some(Found { route, parameters: Vec::new(), rest: prefix.bytes });
             }
@@ -105,18 +105,11 @@ impl Pattern {
         missed: &mut Missed,
         values: impl Fn() -> V,
     ) -> Option<Found> {
-        self.candidates.iter().find_map(|candidate| {
-            let parameters = || {
-                let value =
-                    |value| Some(percent_decode_str(value).decode_utf8().ok()?.into_owned().into_boxed_str());
-                let pairs = candidate.names.iter().cloned().zip(values());
-                pairs.map(|(name, text)| Some((name, value(text)?))).collect::<Option<Vec<_>>>()
-            };
-            if !rules[candidate.route].takes(asked, missed, || parameters().is_some()) {
-                return None;
-            }
-            Some(Found { route: candidate.route, parameters: parameters()?, rest: asked.path.len() })
-        })
+        let candidate = self.candidates.iter().find(|one| rules[one.route].takes(asked, missed))?;
+        let value = |text| percent_decode_str(text).decode_utf8_lossy().into_owned().into_boxed_str();
+        let pairs = candidate.names.iter().cloned().zip(values());
+        let parameters = pairs.map(|(name, text)| (name, value(text))).collect();
+        Some(Found { route: candidate.route, parameters, rest: asked.path.len() })
     }
 }
 

@@ -53,6 +53,7 @@ fn ask(table: &Table, method: &str, host: &str, uri: &str, headers: &[(&str, &st
             )
         }
         Match::WrongMethod { allow } => format!("allow {}", allow.to_str().unwrap()),
+        Match::Ambiguous => "ambiguous".to_owned(),
         Match::None => "none".to_owned(),
     }
 }
@@ -138,7 +139,7 @@ fn what_does_not_fit_falls_through() {
         ("PATCH", "/a", &[], "4 +/a"),
         ("QUERY", "/a", &[], "6 all=a"),
         ("GET", "/a", &[], "allow POST, PUT, QUERY, DELETE, PATCH"),
-        ("PUT", "/%ff", &[], "allow PATCH"),
+        ("PUT", "/%ff", &[], "2 x=\u{fffd}"),
         ("PUT", "/%20%2f", &[], "2 x= /"),
         ("GET", "/q?v=12&w+x", &[], "5"),
         ("HEAD", "/q?v=1&w%20x=2", &[], "5"),
@@ -218,4 +219,57 @@ fn patterns_that_one_tree_cannot_hold_are_found_all_the_same() {
     ] {
         assert_eq!(ask(&table, "GET", "shop.test", uri, &[]), expected, "{uri}");
     }
+}
+
+#[test]
+fn no_way_of_writing_a_path_leads_around_its_route() {
+    let routes = vec![
+        route(&[], prefix("/admin"), &[]),
+        route(&[], path("/users/{id}"), &[]),
+        route(&[], path("/files/{*all}"), &[]),
+        route(&[], path("/matrix;v={v}"), &[]),
+        route(&[], prefix("/"), &[]),
+        route(&[], path("/@me/caf%c3%a9"), &[]),
+        route(&[], prefix("/%7Eann,"), &[]),
+    ];
+    let table = Table::build(&routes).unwrap();
+    for (uri, expected) in [
+        ("/users/%ff", "1 id=\u{fffd}"),
+        ("/files/secret/%C3%28", "2 all=secret/\u{fffd}("),
+        ("/admin;x=1", "ambiguous"),
+        ("/admin;x=1/secret", "ambiguous"),
+        ("/admin%3Bx/secret", "ambiguous"),
+        ("/admin%3bx;y", "ambiguous"),
+        ("/admin/a;x=1", "0 +/a;x=1"),
+        ("/users/7;x", "1 id=7;x"),
+        ("/users;x/7", "ambiguous"),
+        ("/users/;x", "ambiguous"),
+        ("/;/admin", "ambiguous"),
+        ("/x/;y/admin", "ambiguous"),
+        ("/x/..%3B/admin", "ambiguous"),
+        ("/x/.;y/admin", "ambiguous"),
+        ("/x/;y", "4 +/x/;y"),
+        ("/matrix;v=2", "3 v=2"),
+        ("/other;a/b;c", "4 +/other;a/b;c"),
+        ("/@me/caf%C3%A9", "5"),
+        ("/%40me/caf%c3%a9", "5"),
+        ("/~ann,/x", "6 +/x"),
+        ("/%7eann%2C/x%2c", "6 +/x%2c"),
+    ] {
+        assert_eq!(ask(&table, "GET", "a.test", uri, &[]), expected, "{uri}");
+    }
+}
+
+#[test]
+fn a_preflight_is_no_way_around_conditions_of_routes_that_answer_none() {
+    let mut guarded = route(&[], path("/x"), &[]);
+    guarded.conditions =
+        vec![Condition::Header(HeaderName::from_static("x-inner"), Test::Is("secret".to_owned()))];
+    let mut answered = guarded.clone();
+    answered.path = path("/y");
+    answered.cors = Some(cors());
+    let table = Table::build(&[guarded, answered]).unwrap();
+    let preflight = [("origin", "https://a.test"), ("access-control-request-method", "PUT")];
+    assert_eq!(ask(&table, "OPTIONS", "a.test", "/x", &preflight), "none");
+    assert_eq!(ask(&table, "OPTIONS", "a.test", "/y", &preflight), "1");
 }

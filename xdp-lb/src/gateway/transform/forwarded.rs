@@ -18,14 +18,22 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Further headers that servers take the same from, and that the gateway does not write: they always go.
-const LOOKALIKES: [HeaderName; 8] = [
+/// Further headers that servers take the same from, or another path than the one that routes were found and checks made
+/// by, and that the gateway does not write: they always go.
+const LOOKALIKES: [HeaderName; 15] = [
+    HeaderName::from_static("client-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
     HeaderName::from_static("x-forwarded"),
     HeaderName::from_static("x-forwarded-by"),
     HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-uri"),
     HeaderName::from_static("x-forwarded-scheme"),
     HeaderName::from_static("x-forwarded-server"),
     HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("true-client-ip"),
 ];
@@ -78,6 +86,9 @@ pub fn apply(gateway: &Gateway, exchange: &Exchange, head: &mut Parts) {
     for name in &LOOKALIKES {
         headers.remove(name);
     }
+    while let Some(alias) = headers.keys().find(|name| is_alias(name)).cloned() {
+        headers.remove(alias);
+    }
     if !(trusted && x) {
         headers.remove(X_FORWARDED_FOR);
         headers.remove(X_FORWARDED_HOST);
@@ -102,6 +113,17 @@ pub fn apply(gateway: &Gateway, exchange: &Exchange, head: &mut Parts) {
         let list = appended(headers, &FORWARDED, element::Written { remote, host, scheme: exchange.scheme });
         headers.insert(FORWARDED, list);
     }
+}
+
+/// Whether it is one of these headers to servers that take `_` for `-`, as they hand headers on as variables (CGI, WSGI,
+/// PHP).
+fn is_alias(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    if !name.starts_with(['c', 't', 'x']) || !name.contains('_') {
+        return false;
+    }
+    let dashed = name.replace('_', "-");
+    dashed.starts_with("x-forwarded") || LOOKALIKES.iter().any(|one| one.as_str() == dashed)
 }
 
 /// The header's lists as one, with one element more.

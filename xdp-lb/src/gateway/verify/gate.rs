@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -61,11 +61,24 @@ impl Gate {
                 }
             }
         }
+        // What a service that decides tells servers, too: also where it is not asked, a client cannot say it. Not what a
+        // client sends by itself: its credentials, and what the service is told of.
+        let asked = |name: &HeaderName| {
+            let is_told = |verifier: &Verifier| matches!(&verifier.kind, VerifierKind::External(config) if config.request_headers.contains(name));
+            [AUTHORIZATION, COOKIE].contains(name)
+                || verifiers_built.iter().any(|one| one.reads() == Some(name))
+                || verifiers.iter().any(is_told)
+        };
+        for verifier in verifiers {
+            if let VerifierKind::External(config) = &verifier.kind {
+                own.extend(config.response_headers.iter().filter(|name| !asked(name)).cloned());
+            }
+        }
         Ok(Self { verifiers: verifiers_built, own })
     }
 
-    /// Takes off each request what a client says of who it is in the gateway's own headers. For every request of every
-    /// route, before anything else looks at these headers.
+    /// Takes off each request, and off its trailers, what a client says of who it is in the gateway's own headers. For
+    /// every request of every route, before anything else looks at these headers.
     pub fn strip(&self, headers: &mut HeaderMap) {
         strip(&self.own, headers);
     }

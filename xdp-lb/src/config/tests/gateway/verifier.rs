@@ -85,6 +85,15 @@ basic = { file = "/u" }"#, &[
 basic = { file = "/u" }"#, &[
         r#"gateway.toml:9: verifier[0] "v": pass: has authorization, in which verifier "v" looks for secrets, and clients' own are removed: pass it on by another name"#,
     ]),
+    ("identities in headers that the gateway writes over", At::Verifier, r#"pass = { X-Real-IP = "subject", x-forwarded-for = "verifier", forwarded = "subject", x-forwarded-user = "subject" }
+basic = { file = "/u" }"#, &[
+        r#"gateway.toml:9: verifier[0] "v": pass.X-Real-IP = "subject": expected the name of a header, as "x-tenant": the gateway writes or removes it itself: take another, as x-user"#,
+        r#"gateway.toml:9: verifier[0] "v": pass.x-forwarded-for = "verifier": expected the name of a header, as "x-tenant": the gateway writes or removes it itself: take another, as x-user"#,
+        r#"gateway.toml:9: verifier[0] "v": pass.forwarded = "subject": expected the name of a header, as "x-tenant": the gateway writes or removes it itself: take another, as x-user"#,
+    ]),
+    ("paths that no request has", At::Verifier, r#"jwt = { pool = "p", host = "a", path = "/a<b>", algorithms = ["RS256"] }"#, &[
+        r#"gateway.toml:9: verifier[0] "v": jwt.path = "/a<b>": expected a path of at most 1024 bytes that begins with '/', without spaces or '#'"#,
+    ]),
     ("files that are missing", At::Verifier, r#"[verifier.api_key]
 header = "connection"
 path = "/k""#, &[

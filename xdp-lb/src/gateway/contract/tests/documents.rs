@@ -172,3 +172,10 @@ fn yaml_is_read_as_1_2_has_it() {
     assert_eq!(values, &serde_json::json!(["no", "on", 1]));
     contract(text);
 }
+
+#[test]
+fn a_file_without_end_is_no_document() {
+    let document = Document { name: "test".to_owned(), path: "/dev/zero".into() };
+    let error = Contracts::build(&[document]).unwrap_err().to_string();
+    assert!(error.contains("more than 16 MiB"), "{error}");
+}

@@ -72,6 +72,8 @@ async fn parameters_are_read_as_they_are_described() {
             &["query where: has a name twice, at `/city`"],
         ),
         ("GET /pets", &[TENANT, "cookie: session=1"], &["cookie session: value is not a \"uuid\""]),
+        ("GET /pets", &[TENANT, "cookie: session=1; other=ü"], &["cookie session: value is not a \"uuid\""]),
+        ("GET /pets", &[TENANT, "cookie: a=b; session = 1"], &["cookie session: value is not a \"uuid\""]),
         ("GET /pets", &[TENANT, "x-trace: 1,b"], &["header X-Trace/1: value is not of type \"integer\""]),
         ("GET /pets/theirs", &[], &["path petId: value is not of type \"integer\""]),
         (
@@ -150,6 +152,8 @@ async fn bodies_of_3_0() {
     let cases: &[Case<'_>] = &[
         ("good", &[JSON], r#"{"name":"a","secret":"s","nick":null,"mood":null,"weight":90,"born":"2024-02-29"}"#, None),
         ("charset", &["content-type: Application/JSON; charset=utf-8"], r#"{"name":"a","secret":"s"}"#, None),
+        ("quoted charset", &["content-type: application/json;charset=\"UTF-8\""], r#"{"name":"a","secret":"s"}"#, None),
+        ("other charset", &["content-type: application/json; charset=utf-16"], r#"{"name":"a","secret":"s"}"#, Some((Reason::WrongContentType, &["header content-type: has another charset than UTF-8, which cannot be checked"]))),
         ("recursive", &[JSON], &deep, None),
         ("text", &["content-type: text/csv"], "a,b", None),
         ("missing", &[JSON], "", Some((broken, &["body : is missing"]))),

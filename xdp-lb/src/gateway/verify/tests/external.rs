@@ -1,6 +1,6 @@
 //! A service that decides.
 
-use http::header::LOCATION;
+use http::header::{COOKIE, LOCATION};
 
 use super::*;
 
@@ -87,4 +87,27 @@ async fn a_service_that_does_not_answer_is_not_waited_for() {
             assert_eq!(refusal.reason.status(), StatusCode::SERVICE_UNAVAILABLE);
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_service_says_of_a_client_the_client_cannot_say_on_any_route() {
+    let own = ["x-tenant", "X-Tenant", "x_tenant"];
+    let sent = own.map(|name| (HeaderName::from_bytes(name.as_bytes()).unwrap(), "forged"));
+    let mut head = head(&[&sent[..], &[(AUTHORIZATION, "hush"), (COOKIE, "a=b")]].concat());
+    let mut gate = external(false);
+    gate.strip(&mut head.headers);
+    assert_eq!(head.headers.len(), 2, "{:?}", head.headers);
+    // What the service is told of is the client's own word, as a cookie that the service exchanges for another.
+    let config = External {
+        pool: 0,
+        prefix: String::new(),
+        request_headers: vec![HeaderName::from_static("x-session")],
+        response_headers: vec![HeaderName::from_static("x-session"), AUTHORIZATION, COOKIE],
+        timeout: Duration::from_secs(1),
+        fail_open: false,
+    };
+    gate = Gate::build(&[verifier("service", VerifierKind::External(config))], None).unwrap();
+    head.headers.insert("x-session", "1".parse().unwrap());
+    gate.strip(&mut head.headers);
+    assert_eq!(head.headers.len(), 3, "{:?}", head.headers);
 }
