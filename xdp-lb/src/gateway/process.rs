@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long a predecessor may keep the admin address after it has handed over.
 const ADMIN_WAIT: Duration = Duration::from_secs(5);
 
+/// How long one may that was told to end, and drains.
+const DRAIN_WAIT: Duration = Duration::from_secs(60);
+
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -133,7 +136,7 @@ impl Process {
             notifier: Notifier::from_environment(),
         };
         process.work();
-        let wait = if predecessor.is_some() { ADMIN_WAIT } else { Duration::ZERO };
+        let wait = if predecessor.is_some() { ADMIN_WAIT } else { DRAIN_WAIT };
         if let Some(predecessor) = predecessor {
             announce(predecessor).await;
         }
@@ -155,33 +158,71 @@ impl Process {
 
     /// Until the end.
     async fn follow(&mut self, signals: &mut Signals) {
-        let why = loop {
-            let server = Arc::clone(&self.server);
-            let successor = async {
-                match &self.offer {
-                    Some(offer) => offer.successor(&server).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                Some(()) = signals.hangup.recv() => {}
-                _ = signals.terminate.recv() => break "a signal ends it",
-                _ = signals.interrupt.recv() => break "a signal ends it",
-                () = successor => break "a successor took over",
-            }
-            self.reload().await;
-        };
-        tracing::info!("{why}");
+        let mut end = self.serve(signals).await;
         self.notifier.stopping();
         self.outcomes.ready.store(false, Relaxed);
-        // The successor wants the address.
-        if let Some((_, admin)) = self.admin.take() {
-            admin.close().await;
+        if let End::Signal = end {
+            tracing::info!("a signal ends it");
+            end = self.give_notice(signals).await;
+        }
+        match end {
+            End::Successor => {
+                tracing::info!("a successor took over");
+                // It wants the address.
+                self.close_admin().await;
+            }
+            // Who comes now finds nobody that would hand over anything, and listens by itself.
+            End::Signal => self.offer = None,
         }
         self.server.drain(self.site.load().config.gateway.drain).await;
+        self.close_admin().await;
         self.background.shutdown().await;
         if let Some(tracer) = &self.site.load().observer.tracer {
             export::flush(tracer, &mut false).await;
+        }
+    }
+
+    /// Serves, and follows the configuration, until something ends it.
+    async fn serve(&mut self, signals: &mut Signals) -> End {
+        loop {
+            tokio::select! {
+                Some(()) = signals.hangup.recv() => {}
+                _ = signals.terminate.recv() => return End::Signal,
+                _ = signals.interrupt.recv() => return End::Signal,
+                () = self.successor() => return End::Successor,
+            }
+            self.reload().await;
+        }
+    }
+
+    /// Lets connections end as their clients' next requests come, and takes others all the same, while `/readyz` says no:
+    /// a balancer in front sends its connections elsewhere before any is refused, and when it does few are left here.
+    async fn give_notice(&self, signals: &mut Signals) -> End {
+        let notice = self.site.load().config.gateway.notice;
+        if notice.is_zero() {
+            return End::Signal;
+        }
+        tracing::info!("taking connections for another {}", humantime::format_duration(notice));
+        self.server.farewell();
+        tokio::select! {
+            () = tokio::time::sleep(notice) => End::Signal,
+            _ = signals.terminate.recv() => End::Signal,
+            _ = signals.interrupt.recv() => End::Signal,
+            () = self.successor() => End::Successor,
+        }
+    }
+
+    /// Until a successor has the sockets.
+    async fn successor(&self) {
+        match &self.offer {
+            Some(offer) => offer.successor(&self.server).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn close_admin(&mut self) {
+        if let Some((_, admin)) = self.admin.take() {
+            admin.close().await;
         }
     }
 
@@ -292,11 +333,17 @@ impl Process {
         wait: Duration,
     ) -> Result<(GatewayAdmin, AdminServer), ProcessError> {
         let end = tokio::time::Instant::now() + wait;
+        let mut told = false;
         loop {
             match AdminServer::open(admin.listen).await {
                 Ok(server) => return Ok((admin, self.serve_pages(server))),
                 Err(error) if tokio::time::Instant::now() >= end => return Err(error.into()),
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!("{error}; waiting for a predecessor to leave it");
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
             }
         }
     }
@@ -322,6 +369,12 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// What ends the process.
+enum End {
+    Signal,
+    Successor,
 }
 
 /// What a reload makes of the admin address.
