@@ -23,6 +23,23 @@ const READY: Duration = Duration::from_secs(20);
 /// Where it is asked how it fares; configurations have to say so.
 pub const ADMIN: ([u8; 4], u16) = ([127, 0, 0, 1], 9401);
 
+/// How configurations begin that want nothing special: a log in the folder, and a listener at [`PUBLIC`].
+pub const BEGINNING: &str = r#"
+[gateway]
+threads = 2
+drain = "5s"
+[admin]
+listen = "127.0.0.1:9401"
+[log]
+path = "{folder}/access.log"
+[[listener]]
+name = "public"
+address = "127.0.0.1:8080"
+"#;
+
+/// Where [`BEGINNING`] listens.
+pub const PUBLIC: &str = "127.0.0.1:8080";
+
 /// User and group that it runs as: nobody's.
 const NOBODY: u32 = 65_534;
 
@@ -73,9 +90,22 @@ impl<'a> Gateway<'a> {
 
     /// The same, but waits for the end of the predecessor only.
     pub fn succeed(&mut self) -> Result<ExitStatus> {
-        let successor = self.spawn()?;
-        let mut old = self.process.replace(successor).context("nothing runs that could be replaced")?;
+        let mut old = self.start_beside()?;
         wait_until_ok(READY, "the predecessor has ended", || old.ended().context("it still runs"))
+    }
+
+    /// Starts another beside the running one, without waiting; the old one.
+    pub fn start_beside(&mut self) -> Result<Process> {
+        let new = self.spawn()?;
+        self.process.replace(new).context("nothing runs that could be replaced")
+    }
+
+    /// Waits until the old one has ended, and the new one serves.
+    pub fn wait_replaced(&mut self, mut old: Process) -> Result<ExitStatus> {
+        let ended =
+            wait_until_ok(READY, "the predecessor has ended", || old.ended().context("it still runs"))?;
+        self.wait_ready()?;
+        Ok(ended)
     }
 
     /// Waits until it has ended by itself.
@@ -126,6 +156,26 @@ impl<'a> Gateway<'a> {
     pub fn ask(&self, path: &str) -> Result<client::Response> {
         self.netns.run_in(|| {
             client::get(SocketAddr::from(ADMIN), path, READY).with_context(|| format!("asking for {path}"))
+        })
+    }
+
+    /// What its access log holds, once `is` is true of one of its lines: that line.
+    pub fn logged(&self, is: impl Fn(&str) -> bool) -> Result<String> {
+        wait_until_ok(READY, "the line is in the access log", || {
+            let text = fs::read_to_string(self.folder().join("access.log"))?;
+            text.lines().find(|line| is(line)).map(str::to_owned).with_context(|| text.clone())
+        })
+    }
+
+    /// Waits until something is so of its servers, as `/status` tells of them.
+    pub fn wait_servers(&self, what: &str, is: impl Fn(&[serde_json::Value]) -> bool) -> Result<()> {
+        wait_until_ok(READY, what, || {
+            let status = self.status()?;
+            let pools = status["pools"].as_array().map_or(&[][..], Vec::as_slice);
+            let servers = pools.iter().filter_map(|pool| pool["servers"].as_array()).flatten();
+            let servers: Vec<_> = servers.cloned().collect();
+            ensure!(is(&servers), "{status:#}");
+            Ok(())
         })
     }
 

@@ -18,8 +18,8 @@ pub const PORT: u16 = 80;
 
 const READY: Duration = Duration::from_secs(10);
 
-/// nginx in a namespace: `/` and `/name` say its name, `/healthz` is 200, `/files/…` serves what was put there and
-/// takes `PUT`.
+/// nginx in a namespace: `/` and `/name` say its name, `/healthz` is 200, `/files/…` serves what was put there,
+/// compressed for those who ask, says the connection's number, and takes `PUT`.
 #[derive(Debug)]
 pub struct Nginx<'a> {
     name: String,
@@ -117,7 +117,15 @@ http {{
         listen [::]:{PORT} backlog=1024;
         location / {{ return 200 \"{name}\\n\"; }}
         location = /healthz {{ return 200 \"ok\\n\"; }}
-        location /files/ {{ root {folder}; dav_methods PUT; add_header X-Backend {name} always; }}
+        location /files/ {{
+            root {folder};
+            dav_methods PUT;
+            add_header X-Backend {name} always;
+            add_header X-Connection $connection always;
+            gzip on;
+            gzip_proxied any;
+            gzip_types text/plain;
+        }}
     }}
 }}
 "

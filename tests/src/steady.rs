@@ -44,10 +44,21 @@ pub struct Steady {
 impl Steady {
     /// So many clients in the namespace, each with a connection of its own, each asking for `path` without a pause.
     pub fn start(from: &Handle, server: SocketAddr, path: &str, clients: usize) -> Self {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+        Self::begin(from, server, &request, clients)
+    }
+
+    /// The same with a connection for each request.
+    pub fn start_fresh(from: &Handle, server: SocketAddr, path: &str, clients: usize) -> Self {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n");
+        Self::begin(from, server, &request, clients)
+    }
+
+    fn begin(from: &Handle, server: SocketAddr, request: &str, clients: usize) -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
         let threads = (0..clients).map(|_| {
             let (from, stop, seen) = (from.clone(), Arc::clone(&stop), Arc::clone(&seen));
-            let request = format!("GET {path} HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+            let request = request.to_owned();
             thread::spawn(move || {
                 if let Err(error) = from.enter() {
                     lock(&seen).failures.push(format!("{error:#}"));

@@ -1,7 +1,6 @@
 //! The process: starts all threads, follows the configuration, hands over to its successor, and ends in good order.
 
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -29,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How long a predecessor may keep the admin address after it has handed over.
 const ADMIN_WAIT: Duration = Duration::from_secs(5);
+
+/// How long one may that was told to end, and drains.
+const DRAIN_WAIT: Duration = Duration::from_secs(60);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,9 @@ impl Signals {
     }
 }
 
+/// Ends when a successor has the sockets.
+type Successor = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
 struct Process {
     path: PathBuf,
     site: Arc<ArcSwap<Site>>,
@@ -139,8 +144,7 @@ impl Process {
             None => {
                 process.offer_sockets()?;
                 if let Some(admin) = config.admin.clone() {
-                    let server = AdminServer::open(admin.listen).await?;
-                    process.admin = Some((admin, process.serve_pages(server)));
+                    process.admin = Some(process.open_admin(admin, DRAIN_WAIT).await?);
                 }
             }
             Some(predecessor) => process.take_over(predecessor, config.admin.clone()).await,
@@ -160,34 +164,70 @@ impl Process {
     /// Until the end.
     async fn follow(&mut self, signals: &mut Signals) {
         let (offer, server) = (self.offer.take(), Arc::clone(&self.server));
-        let successor = async {
+        // One over all reloads: what a successor is told in the middle of one is not forgotten.
+        let mut successor: Successor = Box::pin(async move {
             match &offer {
                 Some(offer) => offer.successor(&server).await,
                 None => std::future::pending().await,
             }
-        };
-        // One over all reloads: what a successor is told in the middle of one is not forgotten.
-        let mut successor = pin!(successor);
-        let why = loop {
-            tokio::select! {
-                Some(()) = signals.hangup.recv() => {}
-                _ = signals.terminate.recv() => break "a signal ends it",
-                _ = signals.interrupt.recv() => break "a signal ends it",
-                () = &mut successor => break "a successor took over",
-            }
-            self.reload().await;
-        };
-        tracing::info!("{why}");
+        });
+        let mut end = self.serve(signals, &mut successor).await;
         self.notifier.stopping();
         self.outcomes.ready.store(false, Relaxed);
-        // The successor wants the address.
-        if let Some((_, admin)) = self.admin.take() {
-            admin.close().await;
+        if let End::Signal = end {
+            tracing::info!("a signal ends it");
+            end = self.give_notice(signals, &mut successor).await;
+        }
+        match end {
+            End::Successor => {
+                tracing::info!("a successor took over");
+                // It wants the address.
+                self.close_admin().await;
+            }
+            // Who comes now finds nobody that would hand over anything, and listens by itself.
+            End::Signal => drop(successor),
         }
         self.server.drain(self.site.load().config.gateway.drain).await;
+        self.close_admin().await;
         self.background.shutdown().await;
         if let Some(tracer) = &self.site.load().observer.tracer {
             export::flush(tracer, &mut false).await;
+        }
+    }
+
+    /// Serves, and follows the configuration, until something ends it.
+    async fn serve(&mut self, signals: &mut Signals, successor: &mut Successor) -> End {
+        loop {
+            tokio::select! {
+                Some(()) = signals.hangup.recv() => {}
+                _ = signals.terminate.recv() => return End::Signal,
+                _ = signals.interrupt.recv() => return End::Signal,
+                () = &mut *successor => return End::Successor,
+            }
+            self.reload().await;
+        }
+    }
+
+    /// Lets connections end as their clients' next requests come, and takes others all the same, while `/readyz` says no:
+    /// a balancer in front sends its connections elsewhere before any is refused, and when it does few are left here.
+    async fn give_notice(&self, signals: &mut Signals, successor: &mut Successor) -> End {
+        let notice = self.site.load().config.gateway.notice;
+        if notice.is_zero() {
+            return End::Signal;
+        }
+        tracing::info!("taking connections for another {}", humantime::format_duration(notice));
+        self.server.farewell();
+        tokio::select! {
+            () = tokio::time::sleep(notice) => End::Signal,
+            _ = signals.terminate.recv() => End::Signal,
+            _ = signals.interrupt.recv() => End::Signal,
+            () = &mut *successor => End::Successor,
+        }
+    }
+
+    async fn close_admin(&mut self) {
+        if let Some((_, admin)) = self.admin.take() {
+            admin.close().await;
         }
     }
 
@@ -299,18 +339,31 @@ impl Process {
             tracing::error!("{error}; nobody can take over from this process before");
         }
         let Some(admin) = admin else { return };
-        let end = tokio::time::Instant::now() + ADMIN_WAIT;
+        match self.open_admin(admin, ADMIN_WAIT).await {
+            Ok(admin) => self.admin = Some(admin),
+            Err(error) => {
+                tracing::error!("{error}; there are no admin pages before a reload that finds it free");
+            }
+        }
+    }
+
+    async fn open_admin(
+        &self,
+        admin: GatewayAdmin,
+        wait: Duration,
+    ) -> Result<(GatewayAdmin, AdminServer), ProcessError> {
+        let end = tokio::time::Instant::now() + wait;
+        let mut told = false;
         loop {
             match AdminServer::open(admin.listen).await {
-                Ok(server) => {
-                    self.admin = Some((admin, self.serve_pages(server)));
-                    return;
+                Ok(server) => return Ok((admin, self.serve_pages(server))),
+                Err(error) if tokio::time::Instant::now() >= end => return Err(error.into()),
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!("{error}; waiting for a predecessor to leave it");
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                Err(error) if tokio::time::Instant::now() >= end => {
-                    tracing::error!("{error}; there are no admin pages before a reload that finds it free");
-                    return;
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
     }
@@ -336,6 +389,12 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// What ends the process.
+enum End {
+    Signal,
+    Successor,
 }
 
 /// What a reload makes of the admin address.

@@ -44,7 +44,7 @@ pub(crate) fn hyper(error: &hyper::Error) -> String {
 }
 
 /// What went wrong in a TLS handshake.
-pub(super) fn handshake(error: &io::Error) -> String {
+pub(crate) fn handshake(error: &io::Error) -> String {
     match inner_tls(error) {
         Some(error) => tls(error),
         None => format!("TLS handshake: {}", io(error)),

@@ -54,6 +54,8 @@ pub struct GatewayConfig {
 pub struct Gateway {
     /// Threads that serve, each with an event loop and connections of its own; 0: one for each processor.
     pub threads: u16,
+    /// How long connections are still taken after a signal to end, while `/readyz` says that it is not ready.
+    pub notice: Duration,
     /// How long requests and connections may take to end when the process stops or hands over.
     pub drain: Duration,
     /// Addresses from which `X-Forwarded-*`, `Forwarded` and a request's ID are believed.

@@ -15,6 +15,7 @@ const GATEWAY: Schema = Schema {
     header: "[gateway]",
     keys: &[
         "threads",
+        "notice",
         "drain",
         "trusted_proxies",
         "request_id_header",
@@ -65,6 +66,7 @@ pub(super) fn gateway(root: &Section<'_>) -> Option<Gateway> {
         }),
         0,
     );
+    let notice = table.or("notice", duration(Duration::ZERO..=HOUR), Duration::ZERO);
     let drain = table.or("drain", duration(Duration::ZERO..=HOUR), Duration::from_secs(30));
     let proxies = set(
         &table,
@@ -82,6 +84,7 @@ pub(super) fn gateway(root: &Section<'_>) -> Option<Gateway> {
     let limits = limits(&table);
     Some(Gateway {
         threads: threads.value?,
+        notice: notice.value?,
         drain: drain.value?,
         trusted_proxies: proxies?,
         request_id_header: request_id.value?,

@@ -19,8 +19,8 @@ pub struct Settings {
     pub choices: u32,
     /// Further draws, for each of the choices, where the first hit a server that takes nothing.
     pub redraws: u32,
-    /// Share of the weight that filters may hold back; beyond it they are ignored, as the error is likelier in what
-    /// they measure.
+    /// Share of the weight that filters may hold back, though always one server of several; beyond it they are ignored, as
+    /// the error is likelier in what they measure.
     pub filtered_most: f64,
     /// Share of picks that may go to a server of which nothing was heard lately, whatever its score.
     pub explore: f64,
@@ -44,7 +44,8 @@ pub struct Settings {
     pub eject_most: Duration,
     /// A server that stayed in for so long is ejected as if for the first time.
     pub eject_forget: Duration,
-    /// Median error rate of the pool above which nobody is ejected: the cause is not in one server.
+    /// Median error rate of the pool, of an even count the lower, above which nobody is ejected: the cause is not in one
+    /// server.
     pub eject_off: f64,
 
     /// How fast the requests that others have in flight are forgotten after a report of them, at most.

@@ -74,7 +74,10 @@ impl Survey {
 
         scratch.clear();
         scratch.extend(in_service().map(|server| server.errors.rate()));
-        self.ejects = median(scratch).unwrap_or(0.0) <= settings.eject_off;
+        // Of an even count the better of the two in the middle: of two servers, one that fails is not the pool as a whole.
+        scratch.sort_unstable_by(f64::total_cmp);
+        let middle = scratch.get(scratch.len().saturating_sub(1) / 2);
+        self.ejects = middle.copied().unwrap_or(0.0) <= settings.eject_off;
         scratch.clear();
         scratch.extend(in_service().map(|server| server.queue_per_weight(self, now)));
         let mean = if count > 0 { scratch.iter().sum::<f64>() / count as f64 } else { 0.0 };
@@ -85,9 +88,11 @@ impl Survey {
             f64::INFINITY
         };
 
-        let held: f64 =
-            in_service().filter(|server| server.is_filtered(now, settings)).map(|server| server.weight).sum();
-        self.filtered = if total > 0.0 { held / total } else { 0.0 };
-        self.filters = self.filtered <= settings.filtered_most;
+        let held = || in_service().filter(|server| server.is_filtered(now, settings));
+        let weight: f64 = held().map(|server| server.weight).sum();
+        self.filtered = if total > 0.0 { weight / total } else { 0.0 };
+        // One may always be held back if another is left: of two or three servers it is more than any such share.
+        let one_of_several = count > 1 && held().nth(1).is_none();
+        self.filters = one_of_several || self.filtered <= settings.filtered_most;
     }
 }

@@ -23,7 +23,8 @@ use crate::config::gateway::{Compression, Encoding};
 use body::Compressed;
 
 /// Compresses an answer's body and changes its head to tell so. `method` and `asked` are the request's, as the client sent
-/// them.
+/// them. The answers to HEAD and to a condition that did not hold tell what the whole answer would: RFC 9110, sections
+/// 9.3.2 and 15.4.5.
 pub fn compress(
     used: &Compression,
     method: &Method,
@@ -31,6 +32,10 @@ pub fn compress(
     head: &mut response::Parts,
     body: Body,
 ) -> Body {
+    if head.status == StatusCode::NOT_MODIFIED && matches!(*method, Method::GET | Method::HEAD) {
+        not_modified(used, asked, &mut head.headers);
+        return body;
+    }
     if !gains(used, method, head, &body) {
         return body;
     }
@@ -47,7 +52,21 @@ pub fn compress(
         headers.remove(name);
     }
     weaken(headers);
-    Body::wrap(Compressed::new(body, encoding))
+    if *method == Method::HEAD { body } else { Body::wrap(Compressed::new(body, encoding)) }
+}
+
+/// The head of an answer that says that the one which the client has is still good. Whether that one was compressed is not
+/// to be told from it, as it may lack the type: what it says holds for either.
+fn not_modified(used: &Compression, asked: &HeaderMap, headers: &mut HeaderMap) {
+    let is_other = media_type(headers).is_some_and(|media_type| !is_compressible(used, &media_type));
+    if is_other || is_encoded(headers) || has_token(headers, CACHE_CONTROL, "no-transform") {
+        return;
+    }
+    vary(headers);
+    if choose(asked, &used.encodings).is_some() {
+        // The weak tag fits the whole answer's tag, weak or strong.
+        weaken(headers);
+    }
 }
 
 /// As `Accept-Encoding` and `Content-Encoding` have it.
@@ -70,22 +89,24 @@ fn gains(used: &Compression, method: &Method, head: &response::Parts, body: &Bod
                 | StatusCode::NOT_MODIFIED
         );
     let headers = &head.headers;
-    if bare || matches!(*method, Method::HEAD | Method::CONNECT) || is_encoded(headers) {
+    if bare || *method == Method::CONNECT || is_encoded(headers) {
         return false;
     }
     if headers.contains_key(CONTENT_RANGE) || has_token(headers, CACHE_CONTROL, "no-transform") {
         return false;
     }
     let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let length = body.size_hint().exact().or(told);
-    if body.is_empty() || length.is_some_and(|length| length < u64::from(used.least_bytes)) {
+    let is_bodiless = *method == Method::HEAD;
+    let length = if is_bodiless { told } else { body.size_hint().exact().or(told) };
+    if body.is_empty() && !is_bodiless || length.is_some_and(|length| length < u64::from(used.least_bytes)) {
         return false;
     }
-    let Some(media_type) = media_type(headers) else {
-        return false;
-    };
+    media_type(headers).is_some_and(|media_type| is_compressible(used, &media_type))
+}
+
+fn is_compressible(used: &Compression, media_type: &str) -> bool {
     !media_type.starts_with("application/grpc")
-        && used.types.iter().any(|listed| is_listed(&media_type, listed))
+        && used.types.iter().any(|listed| is_listed(media_type, listed))
 }
 
 /// Whether a media type in lower case is one of `text/*`, `*/*` or `text/html`.

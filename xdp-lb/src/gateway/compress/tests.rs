@@ -73,9 +73,10 @@ fn only_what_gains_is_compressed() {
         ("encoded", &get, 200, vec![json, ("content-encoding", "br")], long, false),
         ("not to be changed", &get, 200, vec![json, ("cache-control", "public, No-Transform")], long, false),
         ("a range", &get, 206, vec![json], long, false),
-        ("not modified", &get, 304, vec![json], long, false),
         ("no content", &get, 204, vec![json], long, false),
-        ("HEAD", &Method::HEAD, 200, vec![json], long, false),
+        ("HEAD", &Method::HEAD, 200, vec![json, ("content-length", "10")], "", true),
+        ("HEAD of an answer without a length", &Method::HEAD, 200, vec![json], "", true),
+        ("HEAD of a short one", &Method::HEAD, 200, vec![json, ("content-length", "9")], "", false),
         ("switching", &get, 101, vec![json], long, false),
     ] {
         let mut head = head(status, &lines);
@@ -114,6 +115,33 @@ fn the_head_tells_what_was_done() {
     let mut told = head(200, &[("content-type", "text/plain"), ("vary", "Accept-Encoding, Origin")]);
     compress(&used(), &Method::GET, &asked("br"), &mut told, Body::full("0123456789"));
     assert_eq!(told.headers.get_all(VARY).iter().count(), 1);
+}
+
+#[test]
+fn an_answer_without_its_body_has_the_head_that_it_would_have_with_it() {
+    let lines =
+        [("content-type", "text/plain"), ("content-length", "10"), ("etag", "\"abc\""), ("vary", "Origin")];
+    let mut whole = head(200, &lines);
+    compress(&used(), &Method::GET, &asked("br"), &mut whole, Body::full("0123456789"));
+    let mut bare = head(200, &lines);
+    assert!(compress(&used(), &Method::HEAD, &asked("br"), &mut bare, Body::empty()).is_empty());
+    assert_eq!(bare.headers, whole.headers);
+    for (name, encodings, more, etag, varies) in [
+        ("nothing said of the type", "br", None, "W/\"abc\"", true),
+        ("a type that is compressed", "br", Some(("content-type", "text/css")), "W/\"abc\"", true),
+        ("a client that takes none", "identity", None, "\"abc\"", true),
+        ("a type that is not", "br", Some(("content-type", "image/png")), "\"abc\"", false),
+        ("not to be changed", "br", Some(("cache-control", "no-transform")), "\"abc\"", false),
+    ] {
+        let mut same = head(304, &[("etag", "\"abc\"")].into_iter().chain(more).collect::<Vec<_>>());
+        assert!(compress(&used(), &Method::GET, &asked(encodings), &mut same, Body::empty()).is_empty());
+        assert_eq!(
+            (&same.headers[ETAG], same.headers.contains_key(VARY)),
+            (&etag.parse().unwrap(), varies),
+            "{name}"
+        );
+        assert!(!same.headers.contains_key(CONTENT_ENCODING), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -40,14 +40,13 @@ impl Tracer {
         self.config == *config
     }
 
-    /// The context of a new request below `parent`, whose decision it follows. `chance` is from 0 to 1, `ids` are random.
-    pub fn context(&self, parent: Option<TraceContext>, chance: f64, ids: (u128, u64)) -> TraceContext {
+    /// The context of a new request: `named`, where its sender names one, whose decision it follows. `chance` is from 0 to
+    /// 1, `ids` are random.
+    pub fn context(&self, named: Option<TraceContext>, chance: f64, ids: (u128, u64)) -> TraceContext {
         // Neither may be zero, by the standard.
         let (trace, span) = (ids.0.max(1), ids.1.max(1));
-        match parent {
-            Some(parent) => {
-                TraceContext { trace: parent.trace, parent: Some(parent.span), span, sampled: parent.sampled }
-            }
+        match named {
+            Some(named) => TraceContext { span, ..named },
             None => TraceContext { trace, parent: None, span, sampled: chance < self.config.sample.get() },
         }
     }
@@ -182,15 +181,15 @@ mod tests {
 
     #[test]
     fn a_request_follows_its_callers_decision_and_else_the_share() {
-        let parent = |sampled| Some(TraceContext { trace: 7, parent: Some(1), span: 2, sampled });
+        let named = |sampled| Some(TraceContext { trace: 7, parent: Some(1), span: 5, sampled });
         let rows = [
-            (parent(true), 0, 0.9, TraceContext { trace: 7, parent: Some(2), span: 5, sampled: true }),
-            (parent(false), 1000, 0.0, TraceContext { trace: 7, parent: Some(2), span: 5, sampled: false }),
+            (named(true), 0, 0.9, TraceContext { trace: 7, parent: Some(1), span: 5, sampled: true }),
+            (named(false), 1000, 0.0, TraceContext { trace: 7, parent: Some(1), span: 5, sampled: false }),
             (None, 250, 0.24, TraceContext { trace: 3, parent: None, span: 5, sampled: true }),
             (None, 250, 0.25, TraceContext { trace: 3, parent: None, span: 5, sampled: false }),
         ];
-        for (parent, share, chance, expected) in rows {
-            assert_eq!(tracer(share).context(parent, chance, (3, 5)), expected);
+        for (named, share, chance, expected) in rows {
+            assert_eq!(tracer(share).context(named, chance, (3, 5)), expected);
         }
         let context = tracer(0).context(None, 0.5, (0, 0));
         assert!(context.trace != 0 && context.span != 0, "zero is no ID");

@@ -184,6 +184,11 @@ impl Server {
         doors.iter().map(|open| (open.door.name(), open.door.address, open.sockets.clone())).collect()
     }
 
+    /// From now on each connection ends after its present or next request, and new ones are taken all the same.
+    pub fn farewell(&self) {
+        self.shared.begin_drain();
+    }
+
     /// Takes no more connections, lets requests in flight end for so long, cuts the rest, and ends the threads.
     ///
     /// Connections at rest are closed, others after their present request; such as were upgraded have the whole time.

@@ -100,6 +100,7 @@ fn gateway() -> Gateway {
     let long = Duration::from_secs(30);
     Gateway {
         threads: 2,
+        notice: Duration::ZERO,
         drain: long,
         trusted_proxies: Vec::new(),
         request_id_header: http::HeaderName::from_static("x-request-id"),

@@ -79,6 +79,7 @@ pub(crate) fn gateway(trusted: &[&str], forwarded: Forwarded) -> Gateway {
     };
     Gateway {
         threads: 1,
+        notice: Duration::ZERO,
         drain: Duration::from_secs(30),
         trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(),
         request_id_header: http::HeaderName::from_static("x-request-id"),

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use super::stream::Stream;
 use super::{proxy_out, tls};
 use crate::config::gateway::{PoolConfig, UpstreamProtocol, UpstreamTls};
+use crate::probe::words;
 
 /// Opens connections for one pool. Connections of two connectors are never exchanged for each other.
 pub struct Connector {
@@ -116,8 +117,8 @@ impl Connector {
                 .map_err(|_| format!("{host:?} is no name that a certificate can have"))?,
             (None, None) => ServerName::from(address.ip()),
         };
-        let stream =
-            tls.connect(name, stream).await.map_err(|e| format!("no TLS handshake with {address}: {e}"))?;
+        let connected = tls.connect(name, stream).await;
+        let stream = connected.map_err(|e| format!("no TLS with {address}: {}", words::handshake(&e)))?;
         if self.is_http2() && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(format!("{address} does not speak HTTP/2: it did not choose \"h2\" by ALPN"));
         }

@@ -86,6 +86,7 @@ fn the_process_and_what_is_seen_of_it() {
         config.gateway,
         Gateway {
             threads: 4,
+            notice: secs(3),
             drain: secs(60),
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
             request_id_header: header("x-correlation-id"),

@@ -20,6 +20,7 @@ fn of_the_process() {
         config.gateway,
         Gateway {
             threads: 0,
+            notice: Duration::ZERO,
             drain: secs(30),
             trusted_proxies: Vec::new(),
             request_id_header: HeaderName::from_static("x-request-id"),

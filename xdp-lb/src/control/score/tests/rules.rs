@@ -115,6 +115,39 @@ fn filters_that_hold_back_too_much_are_ignored() {
 }
 
 #[test]
+fn one_server_may_be_held_back_if_another_is_left() {
+    for (servers, ejected, ignored) in
+        [(1, 1, true), (2, 1, false), (2, 2, true), (3, 1, false), (3, 2, true)]
+    {
+        let mut bench = Bench::new(servers, Settings { eject_off: 1.0, ..quiet() });
+        (0..ejected).for_each(|server| bench.fail(server, 5));
+        bench.pass(0.2);
+        let served: u32 = bench.serve(300, None)[..ejected as usize].iter().sum();
+        assert_eq!(served > 0, ignored, "{ejected} of {servers} ejected got {served} of 300");
+    }
+}
+
+#[test]
+fn one_of_two_that_fails_is_ejected() {
+    let mut bench = Bench::new(2, quiet());
+    // In between its rate of errors is looked at, which is half of the pool's.
+    for _ in 0..2 {
+        bench.fail(0, 4);
+        bench.pass(0.2);
+    }
+    assert_eq!(bench.pool.status(bench.now)[0].state, "ejected");
+    bench.pass(0.2);
+    assert_eq!(bench.serve(100, None), [0, 100]);
+    // Where both fail, the cause is elsewhere.
+    let mut bench = Bench::new(2, quiet());
+    for server in [0, 1, 0, 1] {
+        bench.fail(server, 4);
+        bench.pass(0.2);
+    }
+    assert_ne!(bench.pool.status(bench.now)[1].state, "ejected");
+}
+
+#[test]
 fn down_servers_get_nothing_while_any_is_up() {
     let mut bench = Bench::new(3, quiet());
     (0..2).for_each(|server| bench.pool.health(ServerId(server), false, bench.now));
