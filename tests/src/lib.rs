@@ -12,6 +12,7 @@ pub mod clock;
 pub mod decap;
 pub mod echo;
 pub mod experiment;
+pub mod fuzz;
 pub mod gateway;
 pub mod haproxy;
 pub mod ip;
