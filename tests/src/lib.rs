@@ -16,6 +16,7 @@ pub mod decap;
 pub mod dnsserver;
 pub mod echo;
 pub mod experiment;
+pub mod fuzz;
 pub mod gateway;
 pub mod grpc;
 pub mod haproxy;

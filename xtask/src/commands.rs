@@ -11,7 +11,7 @@ use xtask::{ebpf, tidy, workspace_root};
 use crate::setup;
 
 /// Package of the demo, the bench and the tests of kernel and namespaces.
-const TEST_PACKAGE: &str = "xdp-lb-tests";
+pub(crate) const TEST_PACKAGE: &str = "xdp-lb-tests";
 
 /// `cargo xtask build-ebpf`.
 pub(crate) fn build_ebpf() -> Result<()> {
@@ -100,7 +100,7 @@ fn run_as_root(program: &Path, arguments: Vec<OsString>) -> Result<()> {
     run(command.args(arguments), &name.to_string())
 }
 
-fn run(command: &mut Command, name: &str) -> Result<()> {
+pub(crate) fn run(command: &mut Command, name: &str) -> Result<()> {
     let status = command.status().with_context(|| format!("start `{name}`"))?;
     ensure!(status.success(), "`{name}` ended with {status}");
     Ok(())

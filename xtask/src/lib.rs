@@ -8,7 +8,7 @@ pub mod tidy;
 use std::path::{Path, PathBuf};
 
 /// The commands of `cargo xtask`, each of which README.md explains.
-pub const COMMANDS: [&str; 7] = ["setup", "build-ebpf", "demo", "test", "bench", "simulate", "tidy"];
+pub const COMMANDS: [&str; 8] = ["setup", "build-ebpf", "demo", "test", "fuzz", "bench", "simulate", "tidy"];
 
 /// Root of the workspace, for programs that cargo runs.
 pub fn workspace_root() -> PathBuf {

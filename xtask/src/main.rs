@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one door to building, trying out, testing and measuring xdp-lb.
 
 mod commands;
+mod fuzz;
 mod setup;
 mod steps;
 
@@ -58,6 +59,20 @@ enum Command {
         #[arg(long)]
         host_only: bool,
     },
+    /// Look for inputs that break what is claimed of any input, with libFuzzer, on one core.
+    ///
+    /// Starts from the corpus in tests/corpus/gateway/TARGET, which `cargo xtask test` runs as well, and from what
+    /// earlier runs found. Ends at the first input that breaks a claim, and says where it is.
+    Fuzz {
+        /// request, config, contract, token or packet.
+        target: String,
+        /// How long.
+        #[arg(long, default_value_t = 300)]
+        seconds: u32,
+        /// Passed on to libFuzzer; `-- -help=1` lists them.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
     /// Measure the kernel program: nanoseconds per packet, beside two floors of the same run. Needs root.
     ///
     /// Leave the machine alone meanwhile. The figures depend on the CPU; the multiples of the floors much less.
@@ -93,6 +108,7 @@ fn main() -> ExitCode {
         Command::BuildEbpf => commands::build_ebpf(),
         Command::Demo { arguments } => commands::demo(arguments),
         Command::Test { host_only } => steps::test(host_only),
+        Command::Fuzz { target, seconds, arguments } => fuzz::run(&target, seconds, arguments),
         Command::Bench { json, arguments } => commands::bench(json, arguments),
         Command::Simulate { json, svg, arguments } => commands::simulate(json, svg, arguments),
         Command::Tidy => commands::tidy(),

@@ -43,6 +43,13 @@ pub(crate) fn everything() -> Result<()> {
     tools::install(&ThisMachine)
 }
 
+/// What libFuzzer is compiled with, beside what building needs. Silent where it is there.
+pub(crate) fn fuzzing() -> Result<()> {
+    toolchain()?;
+    let packages: &[_] = if ThisMachine.find("c++").is_some() { &[] } else { &["g++"] };
+    apt::install(packages, "what libFuzzer is compiled with")
+}
+
 /// One way to complete, and whether a toolchain is downloaded for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Attempt {

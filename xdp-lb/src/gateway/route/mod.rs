@@ -77,7 +77,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// What follows the route's prefix in the path that was searched for: empty, or begins with a `/`.
+    /// What follows the route's prefix in the path that was searched for: empty, or begins with a `/`, or is the `*` of
+    /// `OPTIONS *` where the prefix is any path's.
     pub fn rest<'p>(&self, path: &'p str) -> &'p str {
         path.get(self.rest..).unwrap_or_default()
     }

@@ -7,7 +7,8 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 pub enum Escape {
     /// Nowhere in particular: as it is.
     None,
-    /// A segment of a path, percent-encoded. What was part of a path before stays as it is, slashes included.
+    /// A segment of a path, percent-encoded. What was part of a path before stays as it is, slashes included; of the
+    /// path's parameters, which were decoded, the slashes stay.
     Path,
     /// A name or value of a query, percent-encoded.
     Query,
@@ -24,6 +25,9 @@ pub enum Escape {
 
 /// All but RFC 3986's unreserved characters.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The same, but slashes.
+const SEGMENTS: &AsciiSet = &VALUE.remove(b'/');
 
 /// What may not be in a path that is encoded already (RFC 3986, 3.3). `%` stays.
 const PATH: &AsciiSet = &CONTROLS
@@ -48,6 +52,12 @@ const QUERY: &AsciiSet = &PATH.remove(b'?').remove(b'[').remove(b']');
 /// Percent-encodes a value, whole.
 pub(super) fn encode_value(value: &str) -> impl Iterator<Item = &str> {
     utf8_percent_encode(value, VALUE)
+}
+
+/// Percent-encodes a parameter of the route's path for another path. Slashes stay: a parameter that has some is the rest of
+/// a path (`{*name}`), where they divided segments as well.
+pub(super) fn encode_segments(value: &str) -> impl Iterator<Item = &str> {
+    utf8_percent_encode(value, SEGMENTS)
 }
 
 /// What of a path or query is encoded already, made safe where it was not.

@@ -2,8 +2,8 @@ use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::BuildError;
-use super::escape::{encode_value, keep_encoded};
-use super::template::{Compiled, Context, is_encoded, value};
+use super::escape::{encode_segments, encode_value, keep_encoded};
+use super::template::{Compiled, Context, is_encoded, is_parameter, value};
 use crate::config::gateway::{Template, TemplatePart};
 use crate::gateway::{Body, Reason, Refusal};
 
@@ -116,6 +116,7 @@ impl Redirect {
                     out.extend(keep_encoded(value, true));
                 }
                 Place::Path if is_encoded(part) => out.extend(keep_encoded(&value, false)),
+                Place::Path if is_parameter(part) => out.extend(encode_segments(&value)),
                 Place::Path | Place::Query | Place::Fragment => out.extend(encode_value(&value)),
             }
         }
@@ -195,6 +196,8 @@ mod tests {
             ("crlf", "a\r\nset-cookie: b"),
             ("t", "acme"),
             ("bad", "evil.test/"),
+            ("all", "a/b c"),
+            ("slash", "/evil.test"),
         ] {
             exchange.parameters.push((name.into(), value.into()));
         }
@@ -227,6 +230,9 @@ mod tests {
             ("/{header:x-evil}", "/", "", "/%2F%2Fevil.test"),
             ("{header:x-evil}", "/", "", "%2F%2Fevil.test"),
             ("{param:js}", "/", "", "javascript%3Aalert%281%29"),
+            ("https://new.test/{param:all}", "/", "", "https://new.test/a/b%20c"),
+            ("/{param:slash}", "/", "", "/evil.test"),
+            ("/x?a={param:all}", "/", "", "/x?a=a%2Fb%20c"),
             ("/x?to={param:crlf}", "/", "", "/x?to=a%0D%0Aset-cookie%3A%20b"),
             ("/x?a=1{query}", "/?b=2", "", "/x?a=1&b=2"),
             ("/x?{query}", "/?b=2", "", "/x?b=2"),

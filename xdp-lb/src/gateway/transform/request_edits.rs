@@ -170,9 +170,15 @@ mod tests {
     fn apply(route: &Route, rest: &str, uri: &str, headers: &[(&str, &str)]) -> Result<Parts, Reason> {
         let mut head = testing::head("GET", uri, headers);
         let mut exchange = testing::exchange("GET", "shop.test", head.uri.path());
-        for (name, value) in
-            [("id", "7"), ("up", ".."), ("deep", "a/../b"), ("semi", "..;x"), ("nul", "a\0"), ("q", "a?b#c")]
-        {
+        for (name, value) in [
+            ("id", "7"),
+            ("all", "a/b c/%"),
+            ("up", ".."),
+            ("deep", "a/../b"),
+            ("semi", "..;x"),
+            ("nul", "a\0"),
+            ("q", "a?b#c"),
+        ] {
             exchange.parameters.push((name.into(), value.into()));
         }
         RequestEdits::build(route)
@@ -193,6 +199,7 @@ mod tests {
             ("/v2{rest}/end", "/a", "/api/a", Ok("/v2/a/end")),
             ("/v2{path}", "/a", "/api/a", Ok("/v2/api/a")),
             ("/books/{param:id}", "", "/x", Ok("/books/7")),
+            ("/books/{param:all}", "", "/x", Ok("/books/a/b%20c/%25")),
             ("/books/{param:q}", "", "/x", Ok("/books/a%3Fb%23c")),
             ("/books/{param:none}", "", "/x", Ok("/books/")),
             ("/{header:x-a}", "", "/x", Ok("/%2Fevil")),

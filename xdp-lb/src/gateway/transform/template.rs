@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 use http::request::Parts;
 
-use super::escape::{self, Escape};
+use super::escape::{self, Escape, encode_segments};
 use super::query;
 use crate::config::gateway::{Template, TemplatePart};
 use crate::gateway::Exchange;
@@ -36,6 +36,8 @@ pub fn render(template: &Template, context: &Context<'_>, escape: Escape) -> Str
         let value = value(part, context);
         if escape == Escape::JsonText && !quoted {
             push_json_value(&mut out, part, &value, context);
+        } else if escape == Escape::Path && is_parameter(part) {
+            out.extend(encode_segments(&value));
         } else {
             escape::push(&mut out, &value, escape, is_encoded(part));
         }
@@ -136,6 +138,11 @@ fn claim<'a>(name: &str, context: &Context<'a>) -> Option<&'a serde_json::Value>
 /// Whether the place's value is part of a path as it was sent, and so encoded already.
 pub(super) fn is_encoded(part: &TemplatePart) -> bool {
     matches!(part, TemplatePart::Path | TemplatePart::Rest)
+}
+
+/// Whether the place's value is of the path, decoded.
+pub(super) fn is_parameter(part: &TemplatePart) -> bool {
+    matches!(part, TemplatePart::PathParameter(_))
 }
 
 /// Whether a text of JSON ends within a string, if it began so.
