@@ -276,20 +276,25 @@ async fn over_http2(
 }
 
 async fn ticket(trip: &Trip<'_>, server: &ServerInfo, kind: Kind, fresh: bool) -> Result<Ticket, Failure> {
+    let failed = |cause: String| Failure::new(Reason::ConnectFailed, cause).unsent();
     let id = trip.pool.connector().id();
     let there = || trip.worker.ticket(id, server.address, &kind);
     if !fresh && let Some(ticket) = there() {
         return Ok(ticket);
     }
     let opening = trip.worker.opening(id, server.address);
-    let _opening = opening.lock().await;
+    // Who waits for another's connection waits no longer than for its own: a server that does not answer would hold them
+    // up one after the other.
+    let limit = trip.pool.config().timeouts.connect;
+    let _opening = tokio::time::timeout(limit, opening.lock())
+        .await
+        .map_err(|_| failed(format!("no connection to {} within {limit:?}", server.address)))?;
     // Another request may have opened one meanwhile. One that is open now was not when the first try failed, or is
     // another that lives.
     if let Some(ticket) = there() {
         return Ok(ticket);
     }
     let stream = open(trip, server, &kind).await?;
-    let failed = |cause: String| Failure::new(Reason::ConnectFailed, cause).unsent();
     let mux =
         Mux::open(stream, kind, trip.pool.config().idle_timeout).await.map_err(|e| failed(e.to_string()))?;
     trip.worker
