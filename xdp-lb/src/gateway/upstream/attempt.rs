@@ -79,8 +79,11 @@ pub(super) async fn attempt(trip: &Trip<'_>, mut picked: Picked, letter: &mut Le
     let result = answer.unwrap_or_else(|_| {
         let mut failure = Failure::new(Reason::UpstreamSlow, "no answer in time");
         failure.is_unsent = !letter.is_sent;
-        // Nobody can answer what has not come yet.
-        failure.is_blamed = trip.upload.as_ref().is_none_or(|upload| !letter.is_sent || upload.is_sent());
+        // Nobody can answer what has not come yet, or in the rest of a time that others have used up.
+        let whole = trip.deadline.saturating_duration_since(trip.origin.started);
+        let had_time = until.saturating_duration_since(began) >= config.timeouts.per_try.min(whole) / 2;
+        let has_come = trip.upload.as_ref().is_none_or(|upload| !letter.is_sent || upload.is_sent());
+        failure.is_blamed = had_time && has_come;
         Err(failure)
     });
     let ended = now();

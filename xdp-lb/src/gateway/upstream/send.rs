@@ -63,26 +63,24 @@ pub(super) async fn run(
     options: SendOptions,
 ) -> Result<Response<Body>, Refusal> {
     let config = pool.config();
-    let entry = pool.enter().await?;
+    let deadline = origin.started + options.timeout.unwrap_or(config.timeouts.request);
+    let entry = tokio::time::timeout_at(deadline.into(), pool.enter()).await.map_err(|_| too_late())??;
+    let entered = now();
+    if entered >= deadline {
+        return Err(too_late());
+    }
     let (mut head, body) = request.into_parts();
     let is_idempotent = method::is_idempotent(&head.method);
     let upgrade = upgrade(&mut head, &body, pool);
     let upload = (!body.is_empty()).then(|| {
         Upload::new(body, if is_idempotent || config.retry.tries > 1 { config.retry.body_bytes } else { 0 })
     });
-    let trip = Trip {
-        pool,
-        worker,
-        origin,
-        deadline: origin.started + options.timeout.unwrap_or(config.timeouts.request),
-        repeats: is_idempotent,
-        upload,
-        upgrades: upgrade.is_some(),
-    };
+    let trip =
+        Trip { pool, worker, origin, deadline, repeats: is_idempotent, upload, upgrades: upgrade.is_some() };
     // A server of HTTP/2 may say that it has not looked at a request that left.
     let mut letter = Letter::new(head, is_idempotent || pool.connector().is_http2());
     let mut tried = Vec::new();
-    let mut picked = pool.pick(&tried, now()).ok_or_else(no_server)?;
+    let mut picked = pool.pick(&tried, entered).ok_or_else(no_server)?;
     loop {
         let this = picked.server().id;
         trail.tries = trail.tries.saturating_add(1);
@@ -220,6 +218,11 @@ fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnU
             Response::from_parts(head, body)
         }
     }
+}
+
+fn too_late() -> Refusal {
+    let refusal = Refusal::new(Reason::UpstreamSlow, "the service did not answer in time");
+    refusal.because("no time was left to ask a server")
 }
 
 fn no_server() -> Refusal {
