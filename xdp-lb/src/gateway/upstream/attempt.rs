@@ -68,6 +68,10 @@ impl Failure {
     }
 }
 
+/// How soon after a request the end of a connection shows that it had ended before: the request meets a closed socket,
+/// which is told within a round trip.
+const STALE: Duration = Duration::from_millis(250);
+
 /// Tries a server, tells its balancer what came of it.
 pub(super) async fn attempt(trip: &Trip<'_>, mut picked: Picked, letter: &mut Letter) -> Tried {
     let began = now();
@@ -75,6 +79,7 @@ pub(super) async fn attempt(trip: &Trip<'_>, mut picked: Picked, letter: &mut Le
     let until = (began + config.timeouts.per_try).min(trip.deadline);
     let server = Arc::clone(picked.server());
     letter.is_sent = false;
+    letter.began = Some(began);
     let answer = tokio::time::timeout_at(until.into(), both(trip, &server, letter)).await;
     let result = answer.unwrap_or_else(|_| {
         let mut failure = Failure::new(Reason::UpstreamSlow, "no answer in time");
@@ -202,7 +207,7 @@ async fn over_http1(
     let heard = link.has_heard();
     let mut failure = classify(trip, error.error(), heard);
     failure.is_unsent = is_unsent;
-    failure.was_stale = failure.is_blamed && reused && !heard;
+    failure.was_stale = failure.is_blamed && reused && !heard && letter.is_fresh(STALE);
     Err(failure)
 }
 
@@ -273,7 +278,7 @@ async fn over_http2(
     // A stream that was reset says that the connection lives.
     if failure.is_blamed && !is_reset(error.error()) {
         ticket.spend();
-        failure.was_stale = ticket.reused || is_unsent;
+        failure.was_stale = is_unsent || ticket.reused && letter.is_fresh(STALE);
     }
     Err(failure)
 }
