@@ -40,18 +40,26 @@ pub async fn send(
     request: Request<Body>,
     options: SendOptions,
 ) -> Result<Response<Body>, Refusal> {
-    let mut trail = Trail::default();
-    let answer = send_for(pool, worker, Origin::of(exchange), &mut trail, request, options).await;
-    exchange.server = trail.server;
-    exchange.tries = trail.tries;
-    exchange.upstream = trail.upstream;
-    if trail.reason.is_some() {
-        exchange.reason = trail.reason;
+    let origin = Origin::of(exchange);
+    let mut told = Told { exchange, trail: Trail::default() };
+    send_for(pool, worker, origin, &mut told.trail, request, options).await
+}
+
+/// Tells the exchange what was found on the way, also when its client goes away before the answer.
+struct Told<'a> {
+    exchange: &'a mut Exchange,
+    trail: Trail,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        let (exchange, trail) = (&mut *self.exchange, std::mem::take(&mut self.trail));
+        exchange.server = trail.server;
+        exchange.tries = trail.tries;
+        exchange.upstream = trail.upstream;
+        exchange.reason = trail.reason.or(exchange.reason);
+        exchange.cause = trail.cause.or(exchange.cause.take());
     }
-    if trail.cause.is_some() {
-        exchange.cause = trail.cause;
-    }
-    answer
 }
 
 pub(super) async fn run(
