@@ -240,7 +240,7 @@ impl From<hyper::Error> for BodyError {
 }
 
 /// An error with what caused it.
-fn in_full(error: &dyn std::error::Error) -> String {
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -20,6 +20,7 @@ use super::{Picked, ServerInfo, framing, harvest};
 use crate::control::Report;
 use crate::control::score::Verdict;
 use crate::gateway::Reason;
+use crate::gateway::body::in_full;
 
 /// What became of a try.
 pub(super) struct Tried {
@@ -340,15 +341,28 @@ fn classify(trip: &Trip<'_>, error: &hyper::Error, heard: bool) -> Failure {
         failure.is_blamed = false;
         return failure;
     }
-    let mut cause = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        cause = format!("{cause}: {inner}");
-        source = inner.source();
-    }
+    let cause = in_full(error);
     let broken = error.is_parse() || heard && !error.is_incomplete_message() && !is_io(error);
     let by_protocol = stream_error(error).is_some_and(h2::Error::is_library);
     Failure::new(if broken || by_protocol { Reason::UpstreamGarbage } else { Reason::UpstreamClosed }, cause)
+}
+
+/// What it means that an answer's body is wrong before anything of the answer was passed on.
+pub(super) fn spoilt(trip: &Trip<'_>, error: &hyper::Error, server: &str) -> Failure {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    if let Some((reason, cause)) = trip.upload.as_ref().and_then(super::outgoing::Upload::failed) {
+        return Failure::new(reason, cause);
+    }
+    let closed = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).is_some_and(|e| {
+        matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    });
+    let reset = stream_error(error).is_some_and(|e| e.is_remote() || e.is_io());
+    let reason = if closed || reset || error.is_incomplete_message() {
+        Reason::UpstreamClosed
+    } else {
+        Reason::UpstreamGarbage
+    };
+    Failure::new(reason, format!("{server}: {}", in_full(error)))
 }
 
 fn is_io(error: &hyper::Error) -> bool {

@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::answer::{self, Carrier};
-use super::attempt::{Arrived, Failure, Tried, attempt, can_begin_again, may_repeat};
+use super::attempt::{Arrived, Failure, Tried, attempt, can_begin_again, may_repeat, spoilt};
 use super::outgoing::Upload;
 use super::trip::{Letter, Origin, Trail, Trip, now};
 use super::verdict::{Guards, tell};
@@ -127,7 +127,7 @@ pub(super) async fn run(
             Ok(mut arrived) => {
                 let report = arrived.report.take();
                 let guards = Guards::new(entry, picked, arrived.is_failure, took, report);
-                Ok(settle(&trip, arrived, guards, upgrade))
+                settle(&trip, arrived, guards, upgrade)
             }
             Err(failure) => Err(refusal(failure)),
         };
@@ -205,7 +205,12 @@ async fn better(trip: &Trip<'_>, first: Tried, other: impl Future<Output = Tried
     if is_good(&second) || first.result.is_err() { second } else { first }
 }
 
-fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnUpgrade>) -> Response<Body> {
+fn settle(
+    trip: &Trip<'_>,
+    arrived: Arrived,
+    guards: Guards,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Response<Body>, Refusal> {
     let config = trip.pool.config();
     let Arrived { response, carrier, .. } = arrived;
     let (mut head, incoming) = response.into_parts();
@@ -214,7 +219,7 @@ fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnU
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             head.extensions.clear();
             splice::splice(link, client, guards, config.timeouts.idle);
-            Response::from_parts(head, Body::empty())
+            Ok(Response::from_parts(head, Body::empty()))
         }
         (carrier, _) => {
             let body = answer::body(incoming, carrier, guards, trip.upload.clone(), || answer::Settings {
@@ -223,7 +228,10 @@ fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnU
                 is_grpc: harvest::is_grpc(&head.headers),
                 unix: trip.origin.unix(now()),
             });
-            Response::from_parts(head, body)
+            match body {
+                Ok(body) => Ok(Response::from_parts(head, body)),
+                Err((error, server)) => Err(refusal(spoilt(trip, &error, &server.name))),
+            }
         }
     }
 }
