@@ -154,10 +154,10 @@ fn upgrade(head: &mut Parts, body: &Body, pool: &Arc<Pool>) -> Option<OnUpgrade>
 fn next(trip: &Trip<'_>, tried: &[ServerId]) -> Option<Picked> {
     let now = now();
     let tries = usize::from(trip.pool.config().retry.tries);
-    if tried.len() >= tries || now >= trip.deadline || !trip.pool.may_retry(now) {
+    if tried.len() >= tries || now >= trip.deadline {
         return None;
     }
-    trip.pool.pick(tried, now)
+    trip.pool.pick_again(tried, now)
 }
 
 /// The same request to a second server, if the first takes long. The first good head wins.
@@ -178,8 +178,7 @@ async fn hedged(
         () = tokio::time::sleep(after) => {}
     }
     let now = now();
-    let second = trip.pool.may_retry(now).then(|| trip.pool.pick(&[first_server], now)).flatten();
-    let Some(second) = second else { return first.await };
+    let Some(second) = trip.pool.pick_again(&[first_server], now) else { return first.await };
     trail.tries = trail.tries.saturating_add(1);
     tried.push(second.server().id);
     let mut second = std::pin::pin!(attempt(trip, second, &mut second_letter));
