@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long a predecessor may keep the admin address after it has handed over.
 const ADMIN_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the last lines of the access log may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -182,6 +185,9 @@ impl Process {
         self.background.shutdown().await;
         if let Some(tracer) = &self.site.load().observer.tracer {
             export::flush(tracer, &mut false).await;
+        }
+        if let Some(writer) = &self.site.load().observer.writer {
+            writer.finish(LAST_LINES);
         }
     }
 
