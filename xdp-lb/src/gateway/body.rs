@@ -43,6 +43,9 @@ pub trait Watcher: Send {
         Ok(())
     }
 
+    /// Its source failed for this cause, or a limit was reached. The end is told next.
+    fn failed(&mut self, _cause: &str) {}
+
     /// It is over. Told once, also when the body is dropped.
     fn end(&mut self, how: End);
 }
@@ -135,6 +138,9 @@ impl Body {
 
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.source = Source::Empty;
+        for watcher in &mut self.watchers {
+            watcher.failed(&error.cause);
+        }
         self.finish(End::Failed(error.reason));
         Poll::Ready(Some(Err(error)))
     }
@@ -255,7 +261,7 @@ impl From<hyper::Error> for BodyError {
 }
 
 /// An error with what caused it.
-fn in_full(error: &dyn std::error::Error) -> String {
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -275,11 +281,15 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Seen(Arc<Mutex<(usize, Vec<End>)>>);
+    struct Seen(Arc<Mutex<(usize, Vec<End>)>>, Arc<Mutex<String>>);
 
     impl Watcher for Seen {
         fn data(&mut self, bytes: usize) {
             self.0.lock().unwrap().0 += bytes;
+        }
+
+        fn failed(&mut self, cause: &str) {
+            self.1.lock().unwrap().push_str(cause);
         }
 
         fn end(&mut self, how: End) {
@@ -308,6 +318,8 @@ mod tests {
             let collected = body.watched(Box::new(seen.clone())).collect().await;
             assert_eq!(collected.is_ok(), end == End::Whole);
             assert_eq!(*seen.0.lock().unwrap(), (bytes, vec![end]));
+            let cause = if end == limit { "more bytes came than are allowed" } else { "" };
+            assert_eq!(*seen.1.lock().unwrap(), cause);
         }
     }
 

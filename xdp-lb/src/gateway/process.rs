@@ -32,6 +32,9 @@ const ADMIN_WAIT: Duration = Duration::from_secs(5);
 /// How long one may that was told to end, and drains.
 const DRAIN_WAIT: Duration = Duration::from_secs(60);
 
+/// How long the last lines of the access log may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -192,6 +195,9 @@ impl Process {
         self.background.shutdown().await;
         if let Some(tracer) = &self.site.load().observer.tracer {
             export::flush(tracer, &mut false).await;
+        }
+        if let Some(writer) = &self.site.load().observer.writer {
+            writer.finish(LAST_LINES);
         }
     }
 

@@ -81,7 +81,7 @@ impl Handle {
         if let Some(mirror) = &way.config.mirror
             && fastrand::f64() < mirror.share.get()
         {
-            body = self.mirror(site, mirror, &head, body).await?;
+            body = self.mirror(site, mirror, &head, body);
         }
         let pool = choose(pools, fastrand::u64(..));
         visit.exchange.pool = Some(pool);

@@ -194,6 +194,10 @@ impl Watcher for Visit {
         self.exchange.sent += bytes as u64;
     }
 
+    fn failed(&mut self, cause: &str) {
+        self.exchange.cause = Some(cause.to_owned());
+    }
+
     fn end(&mut self, how: End) {
         let reason = match how {
             End::Whole => None,

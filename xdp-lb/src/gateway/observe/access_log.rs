@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Bytes that wait to be written; further lines are lost and counted.
@@ -28,17 +27,17 @@ pub struct AccessLogError {
     reason: io::Error,
 }
 
-/// Takes lines. What was taken is written before this is gone.
+/// Takes lines. What was taken when this goes is still written, and [`finish`](Self::finish) waits for that.
 #[derive(Debug)]
 pub struct LogWriter {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    end: Condvar,
     lost: AtomicU64,
 }
 
@@ -48,6 +47,8 @@ struct State {
     /// In place of the one written to.
     next: Option<Option<File>>,
     ends: bool,
+    /// All is written that was told before.
+    ended: bool,
 }
 
 impl LogWriter {
@@ -55,7 +56,7 @@ impl LogWriter {
     pub fn open(path: Option<&Path>) -> Result<Self, AccessLogError> {
         let file = open(path)?;
         let shared = Arc::new(Shared::default());
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("access-log".into())
             .spawn({
                 let shared = Arc::clone(&shared);
@@ -65,7 +66,7 @@ impl LogWriter {
                 path: path.map(Path::to_owned).unwrap_or_default(),
                 reason,
             })?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared })
     }
 
     /// Goes on in the file at `path`, opened anew: the old one may have been moved away.
@@ -94,19 +95,25 @@ impl LogWriter {
         self.shared.lost.load(Relaxed)
     }
 
+    /// Writes what waits, for so long at most. Nothing is to be told afterwards.
+    pub fn finish(&self, patience: Duration) {
+        let mut state = self.state();
+        state.ends = true;
+        self.shared.wake.notify_one();
+        let ended = self.shared.end.wait_timeout_while(state, patience, |state| !state.ended);
+        drop(ended);
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for LogWriter {
+    /// The thread writes what waits and ends. It is not waited for: who reads the log may have stopped to.
     fn drop(&mut self) {
         self.state().ends = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to write.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -147,6 +154,8 @@ fn write(shared: &Shared, mut file: Option<File>) {
         }
         lines.clear();
         if ends {
+            shared.state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+            shared.end.notify_all();
             return;
         }
     }
@@ -176,7 +185,7 @@ mod tests {
         log.reopen(Some(&path)).unwrap();
         log.line(b"after\n");
         assert_eq!(log.lost(), 0);
-        drop(log);
+        log.finish(deadline);
         assert!(std::fs::read_to_string(&moved).unwrap().ends_with("line 9999\n"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "after\n");
     }
@@ -191,8 +200,22 @@ mod tests {
     fn what_cannot_wait_is_counted() {
         let log = LogWriter::open(Some(Path::new("/dev/full"))).unwrap();
         log.line(b"a\nb\n");
-        let shared = Arc::clone(&log.shared);
+        log.finish(Duration::from_secs(10));
+        assert_eq!(log.lost(), 2);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_that_has_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        // Open, so that the log can be opened too, and never read.
+        let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let log = LogWriter::open(Some(&path)).unwrap();
+        log.line(&vec![b'x'; 1 << 20]);
+        log.finish(Duration::from_millis(100));
+        assert!(!log.state().ended, "a pipe holds less than that");
         drop(log);
-        assert_eq!(shared.lost.load(Relaxed), 2);
     }
 }

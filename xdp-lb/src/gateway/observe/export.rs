@@ -38,13 +38,17 @@ pub async fn flush(tracer: &Tracer, failing: &mut bool) {
     while let Some(message) = tracer.take(BATCH) {
         let spans: usize =
             message.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|scope| scope.spans.len()).sum();
+        // They are lost as well where this is ended meanwhile, by a reload.
+        let mut batch = Batch { tracer, spans };
         let sent = timeout(PATIENCE, send(tracer.endpoint(), message.encode_to_vec())).await;
+        if matches!(sent, Ok(Ok(()))) {
+            batch.spans = 0;
+        }
         let outcome = sent.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
         match outcome {
             Ok(()) if *failing => tracing::info!("the collector at trace.endpoint takes spans again"),
             Ok(()) => {}
             Err(reason) => {
-                tracer.lose(spans);
                 if !*failing {
                     tracing::warn!(
                         "spans are lost: trace.endpoint = \"{}\" does not take them: {reason}",
@@ -56,6 +60,18 @@ pub async fn flush(tracer: &Tracer, failing: &mut bool) {
             }
         }
         *failing = false;
+    }
+}
+
+/// Spans that nobody has taken yet. Dropped so, they are lost.
+struct Batch<'a> {
+    tracer: &'a Tracer,
+    spans: usize,
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.tracer.lose(self.spans);
     }
 }
 
@@ -150,6 +166,21 @@ mod tests {
             got.iter().map(|message| message.resource_spans[0].scope_spans[0].spans.len()).collect();
         assert_eq!(sizes, [BATCH, 1]);
         assert_eq!(tracer.lost(), 0);
+    }
+
+    #[tokio::test]
+    async fn spans_under_way_are_counted_when_it_is_ended() {
+        let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint: Uri = format!("http://{}", deaf.local_addr().unwrap()).parse().unwrap();
+        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into() };
+        let tracer = Tracer::new(&config);
+        trace_one(&tracer);
+        let mut failing = false;
+        tokio::select! {
+            () = flush(&tracer, &mut failing) => panic!("nobody answers"),
+            accepted = deaf.accept() => drop(accepted.unwrap()),
+        }
+        assert_eq!((tracer.take(BATCH).is_none(), tracer.lost()), (true, 1));
     }
 
     #[tokio::test]

@@ -126,8 +126,12 @@ fn combined(told: &Told<'_>, line: &mut Vec<u8>) {
     let exchange = told.exchange;
     let logged = |name: http::HeaderName| {
         let found = exchange.logged.iter().find(|(logged, _)| *logged == name);
-        found.map_or_else(|| "-".to_owned(), |(_, value)| quoted(value.as_bytes()))
+        found.map(|(_, value)| value.as_bytes())
     };
+    let or_dash = |value: Option<&[u8]>| value.map_or_else(|| "-".to_owned(), quoted);
+    // Another page's query holds secrets as one's own does.
+    let referer = logged(http::header::REFERER);
+    let referer = referer.and_then(|address| address.split(|byte| matches!(byte, b'?' | b'#')).next());
     let user = exchange.identity.as_ref().map_or_else(
         || "-".to_owned(),
         // A blank would shift the columns.
@@ -145,8 +149,8 @@ fn combined(told: &Told<'_>, line: &mut Vec<u8>) {
         version(exchange.version),
         exchange.status,
         exchange.sent,
-        logged(http::header::REFERER),
-        logged(http::header::USER_AGENT),
+        or_dash(referer),
+        or_dash(logged(http::header::USER_AGENT)),
     );
 }
 
@@ -203,7 +207,7 @@ mod tests {
         });
         exchange.logged = vec![
             (USER_AGENT, HeaderValue::from_static("curl \"8\"")),
-            (REFERER, HeaderValue::from_static("x")),
+            (REFERER, HeaderValue::from_static("https://a.example/x?token=secret#y")),
         ];
         exchange
     }
@@ -225,7 +229,10 @@ mod tests {
             ("path", "/movies/\"7\"".into()),
             ("identity", "Ann Smith".into()),
             ("trace_id", "00000000000000000000000000000abc".into()),
-            ("headers", serde_json::json!({"user-agent": "curl \"8\"", "referer": "x"})),
+            (
+                "headers",
+                serde_json::json!({"user-agent": "curl \"8\"", "referer": "https://a.example/x?token=secret#y"}),
+            ),
         ] {
             assert_eq!(line[key], value, "{key}");
         }
@@ -239,7 +246,8 @@ mod tests {
         write(LogFormat::Combined, &told(&exchange), &mut line);
         assert_eq!(
             String::from_utf8(line).unwrap(),
-            "192.0.2.7 - Ann\\x20Smith [01/Jan/1970:00:00:00 +0000] \"GET /movies/\\x227\\x22 HTTP/1.1\" 502 42 \"x\" \
+            "192.0.2.7 - Ann\\x20Smith [01/Jan/1970:00:00:00 +0000] \"GET /movies/\\x227\\x22 HTTP/1.1\" 502 42 \
+             \"https://a.example/x\" \
              \"curl \\x228\\x22\"\n"
         );
     }

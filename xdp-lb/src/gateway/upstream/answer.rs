@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::harvest;
 use super::link::{Link, Polled, Running};
 use super::mux::Ticket;
 use super::outgoing::Upload;
 use super::verdict::Guards;
+use super::{ServerInfo, harvest};
 use crate::gateway::{Body, BodyError, Reason};
 
 /// What an answer comes over.
@@ -44,7 +45,7 @@ impl Carrier {
 struct Answer {
     incoming: Incoming,
     /// What came with the head.
-    early: VecDeque<Option<Result<Frame<Bytes>, hyper::Error>>>,
+    early: VecDeque<Frame<Bytes>>,
     held: Option<(Carrier, Guards)>,
     upload: Option<Upload>,
     utilization: Option<http::HeaderName>,
@@ -64,24 +65,25 @@ pub(super) struct Settings {
     pub(super) unix: Duration,
 }
 
-/// The body. One that is there already holds nothing any more.
+/// The body. One that is there already holds nothing any more. One that is wrong already is none, so that the client is
+/// told, instead of getting a head whose body never comes.
 pub(super) fn body(
     mut incoming: Incoming,
     mut carrier: Carrier,
-    guards: Guards,
+    mut guards: Guards,
     upload: Option<Upload>,
     settings: impl FnOnce() -> Settings,
-) -> Body {
+) -> Result<Body, (hyper::Error, Arc<ServerInfo>)> {
     if incoming.is_end_stream() {
         carrier.release();
-        return Body::empty();
+        return Ok(Body::empty());
     }
     let mut early = VecDeque::new();
-    if let Carrier::Link(link) = &mut carrier {
+    if !matches!(carrier, Carrier::Running { .. }) {
         // Nobody waits yet: whoever takes the body polls the connection again.
         let mut quiet = Context::from_waker(Waker::noop());
         let mut first = None;
-        while let Poll::Ready(polled) = link.poll_frame(&mut incoming, &mut quiet) {
+        while let Poll::Ready(polled) = carrier.poll_frame(&mut incoming, &mut quiet) {
             match polled {
                 Some(Ok(frame)) if first.is_none() && frame.is_data() => {
                     first = frame.into_data().ok();
@@ -90,22 +92,29 @@ pub(super) fn body(
                     }
                 }
                 None => {}
-                other => {
-                    early.push_back(other);
+                Some(Err(error)) => {
+                    if upload.as_ref().and_then(Upload::failed).is_none() {
+                        guards.fail();
+                    }
+                    return Err((error, Arc::clone(guards.server())));
+                }
+                Some(Ok(frame)) => {
+                    early.push_back(frame);
                     break;
                 }
             }
             carrier.release();
-            return first.map_or_else(Body::empty, Body::full);
+            return Ok(first.map_or_else(Body::empty, Body::full));
         }
         if let Some(first) = first {
-            early.push_front(Some(Ok(Frame::data(first))));
+            early.push_front(Frame::data(first));
         }
     }
     let Settings { idle, utilization, is_grpc, unix } = settings();
     let held = Some((carrier, guards));
     let (silence, stirred) = (None, true);
-    Body::wrap(Answer { incoming, early, held, upload, utilization, is_grpc, unix, idle, silence, stirred })
+    let answer = Answer { incoming, early, held, upload, utilization, is_grpc, unix, idle, silence, stirred };
+    Ok(Body::wrap(answer))
 }
 
 impl Answer {
@@ -157,7 +166,7 @@ impl http_body::Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let answer = &mut *self;
         let polled = match answer.early.pop_front() {
-            Some(early) => Poll::Ready(early),
+            Some(early) => Poll::Ready(Some(Ok(early))),
             None => {
                 let Some((carrier, _)) = &mut answer.held else { return Poll::Ready(None) };
                 carrier.poll_frame(&mut answer.incoming, context)
@@ -198,12 +207,7 @@ impl http_body::Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let kept: u64 = self
-            .early
-            .iter()
-            .filter_map(|early| early.as_ref()?.as_ref().ok()?.data_ref())
-            .map(|data| data.len() as u64)
-            .sum();
+        let kept: u64 = self.early.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
         let rest = self.incoming.size_hint();
         let mut size = SizeHint::new();
         size.set_lower(rest.lower() + kept);

@@ -20,6 +20,7 @@ use super::{Picked, ServerInfo, framing, harvest};
 use crate::control::Report;
 use crate::control::score::Verdict;
 use crate::gateway::Reason;
+use crate::gateway::body::in_full;
 
 /// What became of a try.
 pub(super) struct Tried {
@@ -68,6 +69,10 @@ impl Failure {
     }
 }
 
+/// How soon after a request the end of a connection shows that it had ended before: the request meets a closed socket,
+/// which is told within a round trip.
+const STALE: Duration = Duration::from_millis(250);
+
 /// Tries a server, tells its balancer what came of it.
 pub(super) async fn attempt(trip: &Trip<'_>, mut picked: Picked, letter: &mut Letter) -> Tried {
     let began = now();
@@ -75,12 +80,16 @@ pub(super) async fn attempt(trip: &Trip<'_>, mut picked: Picked, letter: &mut Le
     let until = (began + config.timeouts.per_try).min(trip.deadline);
     let server = Arc::clone(picked.server());
     letter.is_sent = false;
+    letter.began = Some(began);
     let answer = tokio::time::timeout_at(until.into(), both(trip, &server, letter)).await;
     let result = answer.unwrap_or_else(|_| {
         let mut failure = Failure::new(Reason::UpstreamSlow, "no answer in time");
         failure.is_unsent = !letter.is_sent;
-        // Nobody can answer what has not come yet.
-        failure.is_blamed = trip.upload.as_ref().is_none_or(|upload| !letter.is_sent || upload.is_sent());
+        // Nobody can answer what has not come yet, or in the rest of a time that others have used up.
+        let whole = trip.deadline.saturating_duration_since(trip.origin.started);
+        let had_time = until.saturating_duration_since(began) >= config.timeouts.per_try.min(whole) / 2;
+        let has_come = trip.upload.as_ref().is_none_or(|upload| !letter.is_sent || upload.is_sent());
+        failure.is_blamed = had_time && has_come;
         Err(failure)
     });
     let ended = now();
@@ -199,7 +208,7 @@ async fn over_http1(
     let heard = link.has_heard();
     let mut failure = classify(trip, error.error(), heard);
     failure.is_unsent = is_unsent;
-    failure.was_stale = failure.is_blamed && reused && !heard;
+    failure.was_stale = failure.is_blamed && reused && !heard && letter.is_fresh(STALE);
     Err(failure)
 }
 
@@ -270,26 +279,31 @@ async fn over_http2(
     // A stream that was reset says that the connection lives.
     if failure.is_blamed && !is_reset(error.error()) {
         ticket.spend();
-        failure.was_stale = ticket.reused || is_unsent;
+        failure.was_stale = is_unsent || ticket.reused && letter.is_fresh(STALE);
     }
     Err(failure)
 }
 
 async fn ticket(trip: &Trip<'_>, server: &ServerInfo, kind: Kind, fresh: bool) -> Result<Ticket, Failure> {
+    let failed = |cause: String| Failure::new(Reason::ConnectFailed, cause).unsent();
     let id = trip.pool.connector().id();
     let there = || trip.worker.ticket(id, server.address, &kind);
     if !fresh && let Some(ticket) = there() {
         return Ok(ticket);
     }
     let opening = trip.worker.opening(id, server.address);
-    let _opening = opening.lock().await;
+    // Who waits for another's connection waits no longer than for its own: a server that does not answer would hold them
+    // up one after the other.
+    let limit = trip.pool.config().timeouts.connect;
+    let _opening = tokio::time::timeout(limit, opening.lock())
+        .await
+        .map_err(|_| failed(format!("no connection to {} within {limit:?}", server.address)))?;
     // Another request may have opened one meanwhile. One that is open now was not when the first try failed, or is
     // another that lives.
     if let Some(ticket) = there() {
         return Ok(ticket);
     }
     let stream = open(trip, server, &kind).await?;
-    let failed = |cause: String| Failure::new(Reason::ConnectFailed, cause).unsent();
     let mux =
         Mux::open(stream, kind, trip.pool.config().idle_timeout).await.map_err(|e| failed(e.to_string()))?;
     trip.worker
@@ -327,15 +341,28 @@ fn classify(trip: &Trip<'_>, error: &hyper::Error, heard: bool) -> Failure {
         failure.is_blamed = false;
         return failure;
     }
-    let mut cause = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        cause = format!("{cause}: {inner}");
-        source = inner.source();
-    }
+    let cause = in_full(error);
     let broken = error.is_parse() || heard && !error.is_incomplete_message() && !is_io(error);
     let by_protocol = stream_error(error).is_some_and(h2::Error::is_library);
     Failure::new(if broken || by_protocol { Reason::UpstreamGarbage } else { Reason::UpstreamClosed }, cause)
+}
+
+/// What it means that an answer's body is wrong before anything of the answer was passed on.
+pub(super) fn spoilt(trip: &Trip<'_>, error: &hyper::Error, server: &str) -> Failure {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    if let Some((reason, cause)) = trip.upload.as_ref().and_then(super::outgoing::Upload::failed) {
+        return Failure::new(reason, cause);
+    }
+    let closed = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).is_some_and(|e| {
+        matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    });
+    let reset = stream_error(error).is_some_and(|e| e.is_remote() || e.is_io());
+    let reason = if closed || reset || error.is_incomplete_message() {
+        Reason::UpstreamClosed
+    } else {
+        Reason::UpstreamGarbage
+    };
+    Failure::new(reason, format!("{server}: {}", in_full(error)))
 }
 
 fn is_io(error: &hyper::Error) -> bool {

@@ -132,10 +132,15 @@ impl Balancer {
         self.score.finished(pick, now);
     }
 
-    /// Whether there may be a retry, which then counts.
-    pub(super) fn may_retry(&mut self, now: Instant) -> bool {
+    /// [`pick`](Self::pick) for a retry, if there may be one. It counts only where there is a server for it.
+    pub(super) fn pick_again(&mut self, tried: &[ServerId], now: Instant) -> Option<(Arc<ServerInfo>, Pick)> {
         let now = self.at(now);
-        self.budget.take(now)
+        if self.budget.left(now) == 0 {
+            return None;
+        }
+        let picked = self.pick(tried, now)?;
+        self.budget.take(now);
+        Some(picked)
     }
 
     pub(super) fn snapshot(&mut self, now: Instant) -> Snapshot {

@@ -15,7 +15,9 @@ use super::stream::Stream;
 
 /// What one answer may have under way: what a client that takes nothing makes the gateway hold.
 const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Of all answers together: the most there is, so that clients which take nothing of theirs do not use up what the others
+/// need. Each is bounded by its own.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 const HEADER_BYTES: u32 = super::link::HEAD_BYTES as u32;
 /// A connection on which nothing came for so long is asked whether it is there, and given up after as long again.
 const ALIVE: Duration = Duration::from_secs(20);

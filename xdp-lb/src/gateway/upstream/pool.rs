@@ -140,9 +140,10 @@ impl Pool {
         Some(Picked { pool: Arc::clone(self), server, pick: Some(pick), is_answered: false })
     }
 
-    /// Whether a request may be sent a second time; if so, that counts.
-    pub fn may_retry(&self, now: Instant) -> bool {
-        self.shared.lock().balancer.may_retry(now)
+    /// The server for a further try of a request, if the budget allows one: none of `tried`, which is not empty.
+    pub fn pick_again(self: &Arc<Self>, tried: &[ServerId], now: Instant) -> Option<Picked> {
+        let (server, pick) = self.shared.lock().balancer.pick_again(tried, now)?;
+        Some(Picked { pool: Arc::clone(self), server, pick: Some(pick), is_answered: false })
     }
 
     /// How it is.

@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::answer::{self, Carrier};
-use super::attempt::{Arrived, Failure, Tried, attempt, can_begin_again, may_repeat};
+use super::attempt::{Arrived, Failure, Tried, attempt, can_begin_again, may_repeat, spoilt};
 use super::outgoing::Upload;
 use super::trip::{Letter, Origin, Trail, Trip, now};
 use super::verdict::{Guards, tell};
@@ -40,18 +40,26 @@ pub async fn send(
     request: Request<Body>,
     options: SendOptions,
 ) -> Result<Response<Body>, Refusal> {
-    let mut trail = Trail::default();
-    let answer = send_for(pool, worker, Origin::of(exchange), &mut trail, request, options).await;
-    exchange.server = trail.server;
-    exchange.tries = trail.tries;
-    exchange.upstream = trail.upstream;
-    if trail.reason.is_some() {
-        exchange.reason = trail.reason;
+    let origin = Origin::of(exchange);
+    let mut told = Told { exchange, trail: Trail::default() };
+    send_for(pool, worker, origin, &mut told.trail, request, options).await
+}
+
+/// Tells the exchange what was found on the way, also when its client goes away before the answer.
+struct Told<'a> {
+    exchange: &'a mut Exchange,
+    trail: Trail,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        let (exchange, trail) = (&mut *self.exchange, std::mem::take(&mut self.trail));
+        exchange.server = trail.server;
+        exchange.tries = trail.tries;
+        exchange.upstream = trail.upstream;
+        exchange.reason = trail.reason.or(exchange.reason);
+        exchange.cause = trail.cause.or(exchange.cause.take());
     }
-    if trail.cause.is_some() {
-        exchange.cause = trail.cause;
-    }
-    answer
 }
 
 pub(super) async fn run(
@@ -63,26 +71,24 @@ pub(super) async fn run(
     options: SendOptions,
 ) -> Result<Response<Body>, Refusal> {
     let config = pool.config();
-    let entry = pool.enter().await?;
+    let deadline = origin.started + options.timeout.unwrap_or(config.timeouts.request);
+    let entry = tokio::time::timeout_at(deadline.into(), pool.enter()).await.map_err(|_| too_late())??;
+    let entered = now();
+    if entered >= deadline {
+        return Err(too_late());
+    }
     let (mut head, body) = request.into_parts();
     let is_idempotent = method::is_idempotent(&head.method);
     let upgrade = upgrade(&mut head, &body, pool);
     let upload = (!body.is_empty()).then(|| {
         Upload::new(body, if is_idempotent || config.retry.tries > 1 { config.retry.body_bytes } else { 0 })
     });
-    let trip = Trip {
-        pool,
-        worker,
-        origin,
-        deadline: origin.started + options.timeout.unwrap_or(config.timeouts.request),
-        repeats: is_idempotent,
-        upload,
-        upgrades: upgrade.is_some(),
-    };
+    let trip =
+        Trip { pool, worker, origin, deadline, repeats: is_idempotent, upload, upgrades: upgrade.is_some() };
     // A server of HTTP/2 may say that it has not looked at a request that left.
     let mut letter = Letter::new(head, is_idempotent || pool.connector().is_http2());
     let mut tried = Vec::new();
-    let mut picked = pool.pick(&tried, now()).ok_or_else(no_server)?;
+    let mut picked = pool.pick(&tried, entered).ok_or_else(no_server)?;
     loop {
         let this = picked.server().id;
         trail.tries = trail.tries.saturating_add(1);
@@ -121,7 +127,7 @@ pub(super) async fn run(
             Ok(mut arrived) => {
                 let report = arrived.report.take();
                 let guards = Guards::new(entry, picked, arrived.is_failure, took, report);
-                Ok(settle(&trip, arrived, guards, upgrade))
+                settle(&trip, arrived, guards, upgrade)
             }
             Err(failure) => Err(refusal(failure)),
         };
@@ -151,10 +157,10 @@ fn upgrade(head: &mut Parts, body: &Body, pool: &Arc<Pool>) -> Option<OnUpgrade>
 fn next(trip: &Trip<'_>, tried: &[ServerId]) -> Option<Picked> {
     let now = now();
     let tries = usize::from(trip.pool.config().retry.tries);
-    if tried.len() >= tries || now >= trip.deadline || !trip.pool.may_retry(now) {
+    if tried.len() >= tries || now >= trip.deadline {
         return None;
     }
-    trip.pool.pick(tried, now)
+    trip.pool.pick_again(tried, now)
 }
 
 /// The same request to a second server, if the first takes long. The first good head wins.
@@ -175,8 +181,7 @@ async fn hedged(
         () = tokio::time::sleep(after) => {}
     }
     let now = now();
-    let second = trip.pool.may_retry(now).then(|| trip.pool.pick(&[first_server], now)).flatten();
-    let Some(second) = second else { return first.await };
+    let Some(second) = trip.pool.pick_again(&[first_server], now) else { return first.await };
     trail.tries = trail.tries.saturating_add(1);
     tried.push(second.server().id);
     let mut second = std::pin::pin!(attempt(trip, second, &mut second_letter));
@@ -202,7 +207,12 @@ async fn better(trip: &Trip<'_>, first: Tried, other: impl Future<Output = Tried
     if is_good(&second) || first.result.is_err() { second } else { first }
 }
 
-fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnUpgrade>) -> Response<Body> {
+fn settle(
+    trip: &Trip<'_>,
+    arrived: Arrived,
+    guards: Guards,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Response<Body>, Refusal> {
     let config = trip.pool.config();
     let Arrived { response, carrier, .. } = arrived;
     let (mut head, incoming) = response.into_parts();
@@ -211,7 +221,7 @@ fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnU
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             head.extensions.clear();
             splice::splice(link, client, guards, config.timeouts.idle);
-            Response::from_parts(head, Body::empty())
+            Ok(Response::from_parts(head, Body::empty()))
         }
         (carrier, _) => {
             let body = answer::body(incoming, carrier, guards, trip.upload.clone(), || answer::Settings {
@@ -220,9 +230,17 @@ fn settle(trip: &Trip<'_>, arrived: Arrived, guards: Guards, upgrade: Option<OnU
                 is_grpc: harvest::is_grpc(&head.headers),
                 unix: trip.origin.unix(now()),
             });
-            Response::from_parts(head, body)
+            match body {
+                Ok(body) => Ok(Response::from_parts(head, body)),
+                Err((error, server)) => Err(refusal(spoilt(trip, &error, &server.name))),
+            }
         }
     }
+}
+
+fn too_late() -> Refusal {
+    let refusal = Refusal::new(Reason::UpstreamSlow, "the service did not answer in time");
+    refusal.because("no time was left to ask a server")
 }
 
 fn no_server() -> Refusal {

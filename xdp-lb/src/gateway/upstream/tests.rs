@@ -100,13 +100,17 @@ fn retries_are_paid_by_first_tries() {
     let pools = three();
     let pool = pools.get(0);
     let now = start() + Duration::from_secs(60);
-    assert!(!pool.may_retry(now), "nothing was asked lately");
+    let again = |tried: &[ServerId]| pool.pick_again(tried, now).is_some();
+    assert!(!again(&[ServerId(0)]), "nothing was asked lately");
     for _ in 0..10 {
         let first = pool.pick(&[], now).unwrap();
         let _second = pool.pick(&[first.server().id], now).unwrap();
     }
     assert_eq!(pool.status(now).budget_left, 2, "a second try pays for no third");
-    assert!(pool.may_retry(now) && pool.may_retry(now) && !pool.may_retry(now));
+    let all = [ServerId(0), ServerId(1), ServerId(2)];
+    assert!(!again(&all), "there is no further server");
+    assert_eq!(pool.status(now).budget_left, 2, "and so no retry");
+    assert!(again(&all[..1]) && again(&all[..1]) && !again(&all[..1]));
 }
 
 #[tokio::test]

@@ -89,11 +89,13 @@ pub(super) struct Letter {
     repeats: bool,
     /// A server may have seen it.
     pub(super) is_sent: bool,
+    /// When its present try did.
+    pub(super) began: Option<Instant>,
 }
 
 impl Letter {
     pub(super) fn new(head: Parts, repeats: bool) -> Self {
-        Self { head: Some(head), repeats, is_sent: false }
+        Self { head: Some(head), repeats, is_sent: false, began: None }
     }
 
     pub(super) fn head(&self) -> Option<&Parts> {
@@ -105,6 +107,11 @@ impl Letter {
         if self.repeats { self.head.clone() } else { self.head.take() }
     }
 
+    /// Whether its try began so short a time ago.
+    pub(super) fn is_fresh(&self, limit: Duration) -> bool {
+        self.began.is_some_and(|began| now().saturating_duration_since(began) <= limit)
+    }
+
     /// It never left the house.
     pub(super) fn came_back(&mut self, head: Option<Parts>) {
         self.is_sent = false;
@@ -113,7 +120,7 @@ impl Letter {
 
     /// For a second server at the same time.
     pub(super) fn copy(&self) -> Self {
-        Self { head: self.head.clone(), repeats: self.repeats, is_sent: self.is_sent }
+        Self { head: self.head.clone(), repeats: self.repeats, is_sent: self.is_sent, began: None }
     }
 }
 

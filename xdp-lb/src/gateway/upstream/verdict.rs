@@ -3,10 +3,11 @@
 //! An answer whose head is good is a success only once it is whole, or has come well for a while: a server that breaks
 //! off each of its answers would look like a good one. The balancer counts one verdict for each try.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::trip::now;
-use super::{Entry, Picked};
+use super::{Entry, Picked, ServerInfo};
 use crate::control::Report;
 use crate::control::score::{Outcome, Verdict};
 
@@ -38,6 +39,11 @@ impl Guards {
     ) -> Self {
         let good = (!is_failure).then(|| Good { latency, report, since: now() });
         Self { _entry: entry, picked, good }
+    }
+
+    /// Whose answer it is.
+    pub(super) fn server(&self) -> &Arc<ServerInfo> {
+        self.picked.server()
     }
 
     /// The server says more at the answer's end.

@@ -86,13 +86,14 @@ impl Worker {
         Arc::clone(&self.store().shelves.entry((connector, address)).or_default().opening)
     }
 
-    /// Keeps a connection of HTTP/2 and takes its first stream.
+    /// Keeps a connection of HTTP/2 and takes its first stream. One that has none is not kept: the next request would
+    /// open another beside it.
     pub(super) fn share(&self, connector: u64, address: SocketAddr, mux: Mux) -> Option<Ticket> {
+        let ticket = mux.ticket()?;
         let mut store = self.store();
-        let ticket = mux.ticket();
         store.shelves.entry((connector, address)).or_default().muxes.push(mux);
         self.swept(&mut store);
-        ticket
+        Some(ticket)
     }
 
     /// Connections kept.

@@ -1,8 +1,12 @@
 //! Servers that answer with what is no HTTP, or could be read in two ways.
 
-use http_body_util::BodyExt as _;
+use std::sync::Arc;
 
-use super::bed::{Bed, Scripted, config, get, request};
+use http_body_util::BodyExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
+
+use super::bed::{Bed, Scripted, config, get, head, request};
 use crate::gateway::{Body, Reason};
 
 #[tokio::test]
@@ -50,29 +54,81 @@ async fn heads_that_are_wrong_are_refused() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_wrong_cut_the_answer_short() {
-    for (what, answer) in [
-        ("ends early", &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc"[..]),
-        ("ends within a chunk", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc"),
-        ("ends before the last chunk", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"),
-        ("a size that is none", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n"),
+async fn bodies_that_are_wrong_when_the_head_comes_are_refused() {
+    let (closed, garbage) = (Reason::UpstreamClosed, Reason::UpstreamGarbage);
+    for (what, expected, answer) in [
+        ("ends early", closed, &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc"[..]),
+        ("ends within a chunk", closed, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc"),
+        (
+            "ends before the last chunk",
+            closed,
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        ),
+        (
+            "a size that is none",
+            garbage,
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\nabc\r\n",
+        ),
         (
             "a size too large",
+            garbage,
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n",
         ),
         (
             "a chunk without its end",
+            garbage,
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
         ),
-        ("a bare LF", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\nabc\n0\n\n"),
+        ("a bare LF", garbage, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\nabc\n0\n\n"),
     ] {
         let server = Scripted::says(answer).await;
         let bed = Bed::new(&config(&[server.address]));
-        let response = bed.send(get()).await.expect(what);
-        let error = response.into_body().collect().await.expect_err(what);
-        assert_eq!(error.reason, Reason::AnswerCutShort, "{what}: {error}");
+        match bed.send(get()).await {
+            Err(refusal) => {
+                assert_eq!(refusal.reason, expected, "{what}: {:?}", refusal.cause);
+                assert!(refusal.cause.unwrap().starts_with("server-0: "), "{what}");
+            }
+            // The end of the connection may come later than its bytes.
+            Ok(response) => {
+                assert_eq!(expected, closed, "{what}");
+                let error = response.into_body().collect().await.expect_err(what);
+                assert_eq!(error.reason, Reason::AnswerCutShort, "{what}: {error}");
+            }
+        }
         assert_eq!(bed.worker.kept(), 0, "{what}");
         assert_eq!(bed.failures(), 1, "{what}");
+        bed.quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_go_wrong_later_cut_the_answer_short() {
+    for (what, rest) in [
+        ("ends within a chunk", &b"5\r\nabc"[..]),
+        ("ends before the last chunk", b"3\r\nabc\r\n"),
+        ("a size that is none", b"xyz\r\nabc\r\n"),
+        ("a chunk without its end", b"3\r\nabcdef\r\n0\r\n\r\n"),
+    ] {
+        let go_on = Arc::new(Notify::new());
+        let told = Arc::clone(&go_on);
+        let server = Scripted::new(move |_, mut stream| {
+            let go_on = Arc::clone(&told);
+            async move {
+                head(&mut stream).await;
+                let begin = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
+                stream.write_all(begin).await.unwrap();
+                go_on.notified().await;
+                stream.write_all(rest).await.ok();
+            }
+        })
+        .await;
+        let bed = Bed::new(&config(&[server.address]));
+        let mut body = bed.send(get()).await.expect(what).into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ok", "{what}");
+        go_on.notify_one();
+        let error = body.collect().await.expect_err(what);
+        assert_eq!(error.reason, Reason::AnswerCutShort, "{what}: {error}");
+        assert_eq!((bed.worker.kept(), bed.failures()), (0, 1), "{what}");
         bed.quiet().await;
     }
 }

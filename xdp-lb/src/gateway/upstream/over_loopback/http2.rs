@@ -66,6 +66,7 @@ async fn answer(request: http::Request<Incoming>) -> Response<Body> {
             tokio::time::sleep(Duration::from_millis(100)).await;
             Response::new(Body::full("ok"))
         }
+        "/large" => Response::new(Body::full(vec![b'x'; 1 << 20])),
         "/for-ever" => std::future::pending().await,
         "/trailers" => {
             assert_eq!(request.headers()["te"], "trailers");
@@ -194,4 +195,52 @@ async fn who_does_not_speak_it_is_told() {
     let refusal = Bed::new(&config).send(get()).await.unwrap_err();
     assert_eq!(refusal.reason, Reason::ConnectFailed);
     assert!(refusal.cause.unwrap().contains("ALPN"));
+}
+
+#[tokio::test]
+async fn a_connection_that_allows_no_stream_is_not_kept() {
+    let server = server(0).await;
+    let bed = Bed::new(&http2(server.address));
+    for connections in 1..4 {
+        assert_eq!(bed.send(get()).await.unwrap_err().reason, Reason::ConnectFailed);
+        assert_eq!((server.connections.load(Ordering::Relaxed), bed.worker.kept()), (connections, 0));
+    }
+    bed.quiet().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_connections_that_others_fail_to_open() {
+    let silent = Scripted::new(|_, stream| async move {
+        let _stream = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut config = http2(silent.address);
+    config.tls = Some(UpstreamTls { server_name: None, verify: false, ca: None, certificate: None });
+    config.timeouts.connect = Duration::from_millis(200);
+    let bed = Bed::new(&config);
+    let began = tokio::time::Instant::now();
+    for answer in join_all((0..30).map(|_| bed.send(get()))).await {
+        assert_eq!(answer.unwrap_err().reason, Reason::ConnectFailed);
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "one after the other: {:?}", began.elapsed());
+    bed.quiet().await;
+}
+
+#[tokio::test]
+async fn clients_that_take_nothing_hold_nobody_up() {
+    let server = server(1000).await;
+    let bed = Bed::new(&http2(server.address));
+    let answers = join_all((0..40).map(|_| bed.send(path("/large")))).await;
+    assert_eq!(bed.busy(), (40, 40));
+    // Meanwhile all comes that there is room for.
+    for _ in 0..100 {
+        let other = tokio::time::timeout(Duration::from_secs(10), bed.text(get()));
+        assert_eq!(other.await.expect("it is held up").unwrap(), (200, "ok".into()));
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), 1);
+    for answer in answers {
+        assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes().len(), 1 << 20);
+    }
+    bed.quiet().await;
 }

@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::bed::{Bed, OK, Scripted, config, get, head, request};
 use crate::config::gateway::{Hedge, PoolConfig, UpstreamTls};
+use crate::gateway::upstream::trip::now;
 use crate::gateway::upstream::verdict::told;
+use crate::gateway::upstream::{Origin, SendOptions, Trail, send, send_for};
 use crate::gateway::{Body, Reason};
 
 /// An address at which nobody listens.
@@ -254,5 +256,86 @@ async fn a_clients_broken_body_is_not_the_servers_fault() {
     let refusal = bed.send(request("POST", Body::full("abcdef").limited(3))).await.unwrap_err();
     assert_eq!((refusal.reason, refusal.closes), (Reason::BodyTooLarge, true));
     assert!(told().is_empty());
+    bed.quiet().await;
+}
+
+#[tokio::test]
+async fn who_waits_in_line_waits_no_longer_than_the_whole_time() {
+    let server = Scripted::new(|_, mut stream| async move {
+        head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab").await.unwrap();
+        stream.read_u8().await.ok();
+    })
+    .await;
+    let mut config = config(&[server.address]);
+    (config.breaker.max_in_flight, config.breaker.max_pending) = (1, 5);
+    config.breaker.pending_timeout = Duration::from_secs(30);
+    config.timeouts.request = Duration::from_millis(200);
+    let bed = Bed::new(&config);
+    let first = bed.send(get()).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(bed.send(get()).await.unwrap_err().reason, Reason::UpstreamSlow);
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!((bed.tries(), server.connections(), bed.pool.status(now()).pending), (0, 1, 0));
+    drop(first);
+    bed.quiet().await;
+    assert_eq!(bed.failures(), 0);
+}
+
+#[tokio::test]
+async fn a_server_is_not_blamed_for_time_that_others_used_up() {
+    let server = never().await;
+    let mut config = config(&[server.address]);
+    config.timeouts.request = Duration::from_secs(10);
+    config.timeouts.per_try = Duration::from_secs(2);
+    let bed = Bed::new(&config);
+    for (used, asked) in [(Duration::from_millis(9700), 1), (Duration::from_secs(11), 0)] {
+        let started = now() - used;
+        let origin = Origin { ends: None, started, wall: SystemTime::UNIX_EPOCH };
+        let mut trail = Trail::default();
+        let sent = send_for(&bed.pool, &bed.worker, origin, &mut trail, get(), SendOptions::default());
+        assert_eq!(sent.await.unwrap_err().reason, Reason::UpstreamSlow);
+        assert_eq!((trail.tries, bed.failures()), (asked, 0));
+    }
+    assert_eq!(server.connections(), 1);
+    bed.quiet().await;
+}
+
+#[tokio::test]
+async fn a_server_that_gives_up_later_had_the_request() {
+    let server = Scripted::new(|_, mut stream| async move {
+        head(&mut stream).await;
+        stream.write_all(OK).await.unwrap();
+        head(&mut stream).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    })
+    .await;
+    let bed = Bed::new(&config(&[server.address]));
+    assert_eq!(bed.text(get()).await.unwrap().0, 200);
+    assert_eq!(bed.send(get()).await.unwrap_err().reason, Reason::UpstreamClosed);
+    assert_eq!((server.connections(), bed.failures()), (1, 1), "it was asked twice");
+    bed.quiet().await;
+}
+
+#[tokio::test]
+async fn it_is_known_where_a_request_was_when_its_client_went_away() {
+    let (asked, mut is_asked) = tokio::sync::mpsc::channel(1);
+    let server = Scripted::new(move |_, mut stream| {
+        let asked = asked.clone();
+        async move {
+            head(&mut stream).await;
+            asked.send(()).await.unwrap();
+            stream.read_u8().await.ok();
+        }
+    })
+    .await;
+    let bed = Bed::new(&config(&[server.address]));
+    let mut exchange = crate::gateway::exchange::tests::exchange();
+    exchange.started = now();
+    tokio::select! {
+        _ = send(&bed.pool, &bed.worker, &mut exchange, get(), SendOptions::default()) => panic!("by whom?"),
+        _ = is_asked.recv() => {}
+    }
+    assert_eq!((exchange.server.as_deref(), exchange.tries), (Some("server-0"), 1));
     bed.quiet().await;
 }
