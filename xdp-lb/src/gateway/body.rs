@@ -19,7 +19,7 @@ pub struct Body {
     left: u64,
     watchers: Vec<Box<dyn Watcher>>,
     /// Its first piece, looked at already and yet to be passed on.
-    first: Option<Frame<Bytes>>,
+    first: Option<Box<Frame<Bytes>>>,
     over: bool,
 }
 
@@ -119,7 +119,7 @@ impl Body {
                 Poll::Ready(None) | Poll::Pending => Ok(None),
             })
         });
-        self.first = first.await?;
+        self.first = first.await?.map(Box::new);
         Ok(self)
     }
 
@@ -156,7 +156,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = &mut *self;
         if let Some(first) = body.first.take() {
-            return Poll::Ready(Some(Ok(first)));
+            return Poll::Ready(Some(Ok(*first)));
         }
         let frame = match &mut body.source {
             Source::Empty => None,
@@ -213,7 +213,7 @@ impl http_body::Body for Body {
             Source::Incoming(incoming) => incoming.size_hint(),
             Source::Other(other) => other.size_hint(),
         };
-        let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, |bytes| bytes.len() as u64);
+        let first = self.first.as_deref().and_then(Frame::data_ref).map_or(0, |bytes| bytes.len() as u64);
         if first > 0 {
             let upper = hint.upper().map(|upper| upper.saturating_add(first));
             let lower = hint.lower().saturating_add(first);
