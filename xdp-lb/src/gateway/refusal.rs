@@ -5,9 +5,16 @@ use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use super::Body;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// What is percent-encoded in a message of gRPC.
+const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A request that the gateway answers itself, with a problem (RFC 9457).
 #[derive(Debug)]
@@ -220,6 +227,44 @@ impl Refusal {
     }
 }
 
+/// Refusals as gRPC has its errors: in headers, with the body left out. A client of gRPC reads no problem in JSON, and may
+/// take a status of HTTP for leave to ask again.
+impl Refusal {
+    /// The answer to a call.
+    pub fn into_grpc_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, self.reason.grpc_code().into());
+        let message = utf8_percent_encode(&self.detail, MESSAGE).to_string();
+        if let Ok(message) = HeaderValue::try_from(message) {
+            headers.insert(GRPC_MESSAGE, message);
+        }
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        response
+    }
+}
+
+impl Reason {
+    /// The code of gRPC that says most of it; else what gRPC makes of the status of HTTP.
+    fn grpc_code(self) -> u16 {
+        match (self, self.status().as_u16()) {
+            // The server may have done it: nobody is told to ask again.
+            (Self::UpstreamSlow | Self::AnswerCutShort, _) => 4,
+            (Self::BodyTooLarge | Self::HeadTooLarge | Self::RateLimited, _) => 8,
+            (Self::ContractBroken | Self::NotJson, _) => 3,
+            (_, 400) => 13,
+            (_, 401) => 16,
+            (_, 403) => 7,
+            (_, 404 | 405) => 12,
+            (_, 429 | 502..=504) => 14,
+            _ => 2,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -253,5 +298,29 @@ mod tests {
         assert_eq!(body["violations"][0]["in"], "body");
         assert_eq!((&body["reason"], &body["request_id"]), (&"contract_broken".into(), &"abc".into()));
         assert!(!body.to_string().contains("schema 7"));
+    }
+
+    #[test]
+    fn a_call_gets_its_error_as_grpc_has_it() {
+        for (reason, detail, code, message) in [
+            (Reason::UpstreamSlow, "late by 100 %", "4", "late by 100 %25"),
+            (Reason::PoolFull, "wait\n", "14", "wait%0A"),
+            (Reason::Unverified, "who?", "16", "who?"),
+            (Reason::NoRoute, "no", "12", "no"),
+        ] {
+            let response = Refusal::new(reason, detail)
+                .because("inside")
+                .retry_after(Duration::from_secs(1))
+                .into_grpc_response();
+            assert_eq!(response.status(), 200);
+            let headers = response.headers();
+            assert_eq!(headers[CONTENT_TYPE], "application/grpc");
+            assert_eq!(
+                (&headers[GRPC_STATUS], &headers[GRPC_MESSAGE]),
+                (&code.parse().unwrap(), &message.parse().unwrap())
+            );
+            assert_eq!(headers[RETRY_AFTER], "1");
+            assert!(response.body().is_empty());
+        }
     }
 }

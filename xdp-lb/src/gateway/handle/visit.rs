@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response, Version};
 
 use crate::config::gateway::Route;
 use crate::gateway::asker::now;
@@ -25,6 +26,8 @@ pub(super) struct Visit {
     pub(super) exchange: Exchange,
     /// Counts it as in flight.
     pub(super) place: Option<InFlight>,
+    /// Whether it is a call of gRPC.
+    is_grpc: bool,
     /// Origin of the script that asks.
     pub(super) origin: Option<HeaderValue>,
     /// What is told of its limits of rate.
@@ -70,7 +73,20 @@ impl Visit {
             received: 0,
             sent: 0,
         };
-        Box::new(Self { site, worker, exchange, place: None, origin: None, rate: None, received: None })
+        let is_grpc = head
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        Box::new(Self {
+            site,
+            worker,
+            exchange,
+            place: None,
+            is_grpc,
+            origin: None,
+            rate: None,
+            received: None,
+        })
     }
 
     /// Its head could not be read: what stands in for it is not told of.
@@ -166,15 +182,23 @@ impl Running {
     /// The answer, whose end is the visit's.
     pub(super) fn answer(mut self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
         let Some(mut visit) = self.0.take() else { return Response::new(Body::empty()) };
+        // Of a refused call the log and the metrics have the status that says so, which gRPC has elsewhere.
+        let mut status = None;
         let mut response = outcome.unwrap_or_else(|mut refusal| {
             visit.exchange.reason = Some(refusal.reason);
             if let Some(cause) = refusal.cause.take() {
                 visit.exchange.cause = Some(cause);
             }
-            refusal.into_response(visit.exchange.id.as_str())
+            status = Some(refusal.reason.status());
+            let is_grpc = visit.is_grpc && visit.exchange.version == Version::HTTP_2;
+            if is_grpc {
+                refusal.into_grpc_response()
+            } else {
+                refusal.into_response(visit.exchange.id.as_str())
+            }
         });
         visit.decorate(&mut response);
-        visit.exchange.status = response.status().as_u16();
+        visit.exchange.status = status.unwrap_or(response.status()).as_u16();
         response.map(|body| body.watched(visit))
     }
 }
