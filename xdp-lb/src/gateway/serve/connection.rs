@@ -96,6 +96,8 @@ async fn talk<H: Handler>(
     if speaks_http2 {
         return Box::pin(http2::serve(stream, &connection)).await;
     }
+    // Bytes that are no request, as empty lines or pieces of TLS, do not make it stay longer.
+    let (mut requests, mut until) = (0, Instant::now() + header_timeout);
     loop {
         stream = match Box::pin(http1::serve(stream, &connection)).await {
             Next::Gone => return,
@@ -107,7 +109,10 @@ async fn talk<H: Handler>(
             Next::Park(stream) => stream,
         };
         let shared = &connection.worker.shared;
-        let until = Instant::now() + shared.settings.load().limits.idle_timeout;
+        if connection.activity.requests() != requests {
+            requests = connection.activity.requests();
+            until = Instant::now() + shared.settings.load().limits.idle_timeout;
+        }
         shared.counters.parked.add();
         let woken = wait(&stream, until, Duration::ZERO, &connection.worker).await;
         shared.counters.parked.remove();

@@ -139,6 +139,21 @@ async fn silent_connections_end() {
 }
 
 #[tokio::test]
+async fn empty_lines_keep_no_connection() {
+    let mut gateway = hasty();
+    gateway.limits.idle_timeout = Duration::from_millis(300);
+    let (server, address) = start(&listener("web"), &gateway);
+    let mut stream = connect(address).await;
+    get(&mut stream, "/").await;
+    let begun = Instant::now();
+    while server.connections().open > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is kept");
+        let _ = stream.write_all(b"\r\n").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn requests_and_connections_are_counted() {
     let mut gateway = gateway();
     gateway.limits.requests_per_connection = 2;
