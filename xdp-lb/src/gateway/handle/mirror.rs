@@ -94,10 +94,13 @@ fn copied(body: Body, whole: impl FnOnce(Bytes) + Send + 'static) -> Body {
     Body::wrap(Copied { body, copy: Some((BytesMut::new(), Box::new(whole))) })
 }
 
+/// Takes the whole.
+type Wanted = Box<dyn FnOnce(Bytes) + Send>;
+
 struct Copied {
     body: Body,
     /// What has gone by, and who wants it.
-    copy: Option<(BytesMut, Box<dyn FnOnce(Bytes) + Send>)>,
+    copy: Option<(BytesMut, Wanted)>,
 }
 
 impl Copied {
