@@ -170,9 +170,10 @@ async fn a_client_that_goes_on_after_goaway_is_sent_away() {
     let (server, address) = start(&listener("web"), &gateway);
     let mut stream = connect(address).await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let mut taken = 0;
+    let begun = Instant::now();
     // One request after another, and no ping is ever answered.
-    for id in (1u32..200).step_by(2) {
+    for id in (1u32..).step_by(2) {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is still served");
         let head = [&[0, 0, 6, 1, 5][..], &id.to_be_bytes(), b"\x82\x86\x84\x41\x01a"].concat();
         let sent = stream.write_all(&head).await;
         let answered = async {
@@ -189,9 +190,7 @@ async fn a_client_that_goes_on_after_goaway_is_sent_away() {
         if sent.is_err() || !timeout(DEADLINE, answered).await.unwrap() {
             break;
         }
-        taken += 1;
     }
-    assert!((3..20).contains(&taken), "{taken} requests were answered");
     until("the connection is closed", || server.connections().open == 0).await;
 }
 
