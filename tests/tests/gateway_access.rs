@@ -113,7 +113,7 @@ fn ask(netns: &Netns, head: &[&str], body: &str) -> Seen {
             Ok(String::from_utf8_lossy(&text).into_owned())
         })
         .unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {text:?}")).unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers = lines

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const DOCUMENT: &str = r#"
+pub(super) const DOCUMENT: &str = r#"
 openapi: 3.1.0
 info: { title: Orders, version: "1" }
 paths:

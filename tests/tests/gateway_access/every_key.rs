@@ -1,5 +1,7 @@
 //! A configuration with every key, with real files.
 
+use super::contract::DOCUMENT;
+use super::secrets::key_line;
 use super::*;
 
 #[test]
@@ -7,7 +9,7 @@ fn a_configuration_with_every_key_runs() {
     require_root!();
     let netns = Netns::new("access").unwrap();
     let mut gateway = Gateway::new(&netns).unwrap();
-    let text = include_str!("../../xdp-lb/src/config/tests/gateway/every_key.toml");
+    let text = include_str!("../../../xdp-lb/src/config/tests/gateway/every_key.toml");
     let config = ["/etc/xdp-lb/", "/var/log/xdp-lb/", "/run/xdp-lb-gateway/", "/run/xdp-lb/"]
         .iter()
         .fold(text.to_owned(), |text, folder| text.replace(folder, "{folder}/"))

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn key_line(name: &str, key: &str) -> String {
+pub(super) fn key_line(name: &str, key: &str) -> String {
     let digest: String = Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{name} {digest}\n")
 }

@@ -1,5 +1,6 @@
 //! Other ways of writing a request for a closed route.
 
+use super::secrets::key_line;
 use super::*;
 
 #[test]
