@@ -17,7 +17,7 @@ pub(super) struct Counters {
 #[derive(Default)]
 pub(super) struct Counter(AtomicU64);
 
-/// [`Counters`] at one moment, for metrics.
+/// What happened to connections up to one moment, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections accepted so far.
