@@ -31,7 +31,7 @@ pub(super) struct Cost {
 const RATE: u32 = 6_000;
 
 /// Runs the load of `case` against a proxy.
-pub(super) fn measure(bed: &Bed, kind: Kind, case: &Case, seconds: u32) -> Result<Cost> {
+pub(super) fn measure(bed: &Bed<'_>, kind: Kind, case: &Case, seconds: u32) -> Result<Cost> {
     let before = bed.processor_time(kind)?;
     let seen = case.load.run(&run(bed, kind, case, seconds, None))?;
     let spent = bed.processor_time(kind)?.saturating_sub(before);
@@ -41,7 +41,7 @@ pub(super) fn measure(bed: &Bed, kind: Kind, case: &Case, seconds: u32) -> Resul
     Ok(Cost { microseconds: spent.as_secs_f64() * 1e6 / requests, requests_per_second: rate })
 }
 
-fn run<'a>(bed: &'a Bed, kind: Kind, case: &Case, seconds: u32, rate: Option<u32>) -> Run<'a> {
+fn run<'a>(bed: &'a Bed<'_>, kind: Kind, case: &Case, seconds: u32, rate: Option<u32>) -> Run<'a> {
     Run {
         netns: bed.netns(),
         url: bed.url(kind, case),
@@ -78,7 +78,7 @@ pub(super) fn figures(case: &Case, costs: &[(Kind, Vec<Cost>)]) -> Vec<Figure> {
 }
 
 /// What each proxy adds to the latency of small requests at a rate that all of them can take.
-pub(super) fn latency(bed: &Bed, rounds: u32, seconds: u32) -> Result<Vec<Figure>> {
+pub(super) fn latency(bed: &Bed<'_>, rounds: u32, seconds: u32) -> Result<Vec<Figure>> {
     let case =
         Case { name: "", what: "", load: load::H1, tls: false, path: "/small", checked: false, aim: 0.0 };
     let mut kinds = vec![(Kind::Server, Vec::new())];

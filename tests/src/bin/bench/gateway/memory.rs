@@ -14,7 +14,7 @@ use crate::report::Figure;
 const SETTLES: Duration = Duration::from_secs(20);
 
 /// Opens so many connections to nginx and to the gateway.
-pub(super) fn measure(bed: &Bed, connections: usize) -> Result<Vec<Figure>> {
+pub(super) fn measure(bed: &Bed<'_>, connections: usize) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut nginxs = None;
     for kind in [Kind::Nginx, Kind::Gateway] {
@@ -39,7 +39,7 @@ pub(super) fn measure(bed: &Bed, connections: usize) -> Result<Vec<Figure>> {
 }
 
 /// The whole process with them, in KiB.
-fn of(bed: &Bed, kind: Kind, connections: usize) -> Result<f64> {
+fn of(bed: &Bed<'_>, kind: Kind, connections: usize) -> Result<f64> {
     let address = bed.address(kind, false);
     bed.netns().run_in(|| {
         let mut open = Vec::with_capacity(connections);

@@ -11,6 +11,7 @@ mod peers;
 use std::io::Write as _;
 
 use anyhow::{Context, Result};
+use xdp_lb_tests::netns::Netns;
 
 use self::cost::{Case, Cost};
 use self::peers::{Bed, Kind};
@@ -88,7 +89,8 @@ const IDLE: usize = 10_000;
 
 /// Measures and prints.
 pub(crate) fn run(json: bool, rounds: u32, seconds: u32, only: &str) -> Result<()> {
-    let bed = Bed::new().context("starting the server and the proxies")?;
+    let netns = Netns::new("bench")?;
+    let bed = Bed::new(&netns).context("starting the server and the proxies")?;
     let wanted = |name: &str| name.contains(only);
     let mut figures = Vec::new();
     for case in CASES.iter().filter(|case| wanted(case.name)) {

@@ -75,20 +75,18 @@ impl Kind {
     }
 }
 
-/// All of them, running in a namespace of their own.
-pub(super) struct Bed {
+/// All of them, running in a namespace.
+pub(super) struct Bed<'a> {
     // Processes end before the namespace goes.
     processes: Vec<(Kind, Process)>,
-    gateway: Gateway<'static>,
+    gateway: Gateway<'a>,
     scratch: Scratch,
     authorization: String,
-    netns: &'static Netns,
+    netns: &'a Netns,
 }
 
-impl Bed {
-    pub(super) fn new() -> Result<Self> {
-        // The bench ends with its process, and so does this.
-        let netns: &'static Netns = Box::leak(Box::new(Netns::new("bench")?));
+impl<'a> Bed<'a> {
+    pub(super) fn new(netns: &'a Netns) -> Result<Self> {
         let scratch = Scratch::new("bench")?;
         let folder = scratch.path();
         fs::create_dir_all(folder.join("tmp"))?;
