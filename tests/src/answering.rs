@@ -3,9 +3,8 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -15,9 +14,9 @@ use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::netns::Handle;
+use crate::serving::Serving;
 
 /// A request as it came, whole.
 #[derive(Clone, Debug)]
@@ -48,8 +47,7 @@ pub type Answer = Response<String>;
 #[derive(Debug)]
 pub struct Answering {
     asked: Arc<Mutex<Vec<Asked>>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _serving: Serving,
 }
 
 struct State {
@@ -66,49 +64,14 @@ impl Answering {
     ) -> Result<Self> {
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
         let state = Arc::new(State { asked: Arc::clone(&asked), answer: Box::new(answer) });
-        let (stop, stopped) = oneshot::channel();
-        let (told, ready) = std::sync::mpsc::channel();
-        let netns = netns.clone();
-        let thread = thread::spawn(move || {
-            let started = netns.enter().and_then(|()| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-                let listener = runtime.block_on(TcpListener::bind(address)).context("listening")?;
-                Ok((runtime, listener))
-            });
-            match started {
-                Ok((runtime, listener)) => {
-                    let _ = told.send(Ok(()));
-                    runtime.block_on(async {
-                        tokio::select! {
-                            () = serve(listener, state) => {}
-                            _ = stopped => {}
-                        }
-                    });
-                    runtime.shutdown_background();
-                }
-                Err(error) => {
-                    let _ = told.send(Err(error));
-                }
-            }
-        });
-        ready.recv().context("the server's thread ended")??;
-        Ok(Self { asked, stop: Some(stop), thread: Some(thread) })
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let serving = Serving::start(netns, "answering", address, |listener| serve(listener, state))?;
+        Ok(Self { asked, _serving: serving })
     }
 
     /// What it was asked since this was called last, in order.
     pub fn take_asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has ended, too.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -36,6 +36,7 @@ pub mod scene;
 pub mod scratch;
 pub mod scriptedagent;
 pub mod service;
+pub mod serving;
 pub mod sim;
 pub mod steady;
 pub mod stub;

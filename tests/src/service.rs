@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -18,9 +17,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::netns::Handle;
+use crate::serving::Serving;
 
 /// How it behaves from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +37,7 @@ pub enum Mood {
 #[derive(Debug)]
 pub struct Service {
     state: Arc<State>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _serving: Serving,
 }
 
 #[derive(Debug, Default)]
@@ -61,35 +59,10 @@ impl Service {
     pub fn start(netns: &Handle, name: &str, port: u16, delay: Duration) -> Result<Self> {
         let state = Arc::new(State { name: name.to_owned(), ..State::default() });
         state.delay.store(micros(delay), Relaxed);
-        let (stop, stopped) = oneshot::channel();
-        let (told, ready) = std::sync::mpsc::channel();
-        let (netns, shared) = (netns.clone(), Arc::clone(&state));
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let started = netns.enter().and_then(|()| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-                let listener = runtime.block_on(TcpListener::bind(address)).context("listening")?;
-                Ok((runtime, listener))
-            });
-            match started {
-                Ok((runtime, listener)) => {
-                    let _ = told.send(Ok(()));
-                    runtime.block_on(async {
-                        tokio::select! {
-                            () = serve(listener, shared) => {}
-                            _ = stopped => {}
-                        }
-                    });
-                    // What is under way is cut, as by a kill.
-                    runtime.shutdown_background();
-                }
-                Err(error) => {
-                    let _ = told.send(Err(error));
-                }
-            }
-        })?;
-        ready.recv().context("the service's thread ended")??;
-        Ok(Self { state, stop: Some(stop), thread: Some(thread) })
+        let shared = Arc::clone(&state);
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let serving = Serving::start(netns, name, address, |listener| serve(listener, shared))?;
+        Ok(Self { state, _serving: serving })
     }
 
     /// Takes so long for each request from now on.
@@ -115,16 +88,6 @@ impl Service {
     /// Requests under way.
     pub fn in_flight(&self) -> u64 {
         self.state.in_flight.load(Relaxed)
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has ended, too.
-            let _ = thread.join();
-        }
     }
 }
 

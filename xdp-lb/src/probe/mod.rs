@@ -3,7 +3,7 @@
 pub(crate) mod bounded;
 mod http;
 mod icmp;
-mod tls;
+pub(crate) mod tls;
 mod udp;
 pub(crate) mod words;
 

@@ -141,7 +141,7 @@ fn system_roots() -> Result<RootCertStore, String> {
 /// `verify = false`: whoever answers is good enough. A broken certificate is no reason either, so nothing of it is
 /// looked at.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+pub(crate) struct AnyCertificate(pub(crate) Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

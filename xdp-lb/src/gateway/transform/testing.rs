@@ -1,7 +1,7 @@
 //! Requests and templates for tests.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::request::Parts;
@@ -26,34 +26,17 @@ pub(crate) fn peer(remote: &str, tls: bool) -> Peer {
     Peer { listener: "web".into(), remote, local: "203.0.113.1:443".parse().unwrap(), tls }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test stands at the edge")]
 pub(crate) fn exchange(method: &str, host: &str, path: &str) -> Exchange {
     Exchange {
         peer: Arc::new(peer("198.51.100.7", true)),
         id: RequestId(HeaderValue::from_static("id-1")),
-        started: Instant::now(),
-        wall: SystemTime::UNIX_EPOCH,
         client: "198.51.100.7".parse().unwrap(),
         scheme: Scheme::Https,
         method: method.parse().unwrap(),
         host: host.into(),
         path: path.into(),
-        version: http::Version::HTTP_11,
-        route: None,
-        parameters: Vec::new(),
-        identity: None,
-        trace: None,
-        logged: Vec::new(),
-        pool: None,
-        server: None,
-        tries: 0,
-        upstream: None,
-        reason: None,
-        cause: None,
-        violations: 0,
         status: 0,
-        received: 0,
-        sent: 0,
+        ..crate::gateway::exchange::tests::exchange()
     }
 }
 

@@ -37,24 +37,9 @@ pub(in crate::gateway) fn exchange() -> Exchange {
         client: [192, 0, 2, 1].into(),
         scheme: Scheme::Https,
         method: Method::POST,
-        host: "api.example.com".into(),
         path: "/a".into(),
-        version: http::Version::HTTP_11,
-        route: None,
-        parameters: Vec::new(),
-        identity: None,
-        trace: None,
-        logged: Vec::new(),
-        pool: None,
-        server: None,
-        tries: 0,
-        upstream: None,
-        reason: None,
-        cause: None,
-        violations: 0,
         status: 0,
-        received: 0,
-        sent: 0,
+        ..crate::gateway::exchange::tests::exchange()
     }
 }
 
