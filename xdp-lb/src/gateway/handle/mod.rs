@@ -17,7 +17,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, Version};
 
 use self::forward::Way;
-use self::visit::{Running, Visit};
+use self::visit::Visit;
 use super::asker::Asker;
 use super::limit::Phase;
 use super::route::Match;
@@ -43,16 +43,16 @@ impl Handler for Handle {
     async fn handle(&self, peer: &Arc<Peer>, request: Request<Body>) -> Response<Body> {
         let site = self.site.load_full();
         let (head, body) = request.into_parts();
-        let mut running = Running::new(Visit::begin(Arc::clone(&site), self.worker, peer, &head));
-        let outcome = self.answer(&site, running.visit(), head, body).await;
-        running.answer(outcome)
+        let mut visit = Visit::begin(Arc::clone(&site), self.worker, peer, &head);
+        let outcome = self.answer(&site, &mut visit, head, body).await;
+        visit.answer(outcome)
     }
 
     fn refuse(&self, peer: &Arc<Peer>, refusal: Refusal) -> Response<Body> {
         let (head, ()) = Request::new(()).into_parts();
         let mut visit = Visit::begin(self.site.load_full(), self.worker, peer, &head);
         visit.forget_head();
-        Running::new(visit).answer(Err(refusal))
+        visit.answer(Err(refusal))
     }
 }
 

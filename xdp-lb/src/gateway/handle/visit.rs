@@ -33,6 +33,8 @@ pub(super) struct Visit {
     /// What is told of its limits of rate.
     rate: Option<RateAnswer>,
     received: Option<Arc<AtomicU64>>,
+    /// Log, metrics and traces know of its end.
+    is_told: bool,
 }
 
 impl Visit {
@@ -86,6 +88,7 @@ impl Visit {
             origin: None,
             rate: None,
             received: None,
+            is_told: false,
         })
     }
 
@@ -135,7 +138,30 @@ impl Visit {
         headers.insert(self.site.config.gateway.request_id_header.clone(), self.exchange.id.0.clone());
     }
 
+    /// The answer, whose end is the visit's.
+    pub(super) fn answer(mut self: Box<Self>, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
+        // Of a refused call the log and the metrics have the status that says so, which gRPC has elsewhere.
+        let mut status = None;
+        let mut response = outcome.unwrap_or_else(|mut refusal| {
+            self.exchange.reason = Some(refusal.reason);
+            if let Some(cause) = refusal.cause.take() {
+                self.exchange.cause = Some(cause);
+            }
+            status = Some(refusal.reason.status());
+            let is_grpc = self.is_grpc && self.exchange.version == Version::HTTP_2;
+            if is_grpc {
+                refusal.into_grpc_response()
+            } else {
+                refusal.into_response(self.exchange.id.as_str())
+            }
+        });
+        self.decorate(&mut response);
+        self.exchange.status = status.unwrap_or(response.status()).as_u16();
+        response.map(|body| body.watched(self))
+    }
+
     fn tell(&mut self) {
+        self.is_told = true;
         if let Some(received) = &self.received {
             self.exchange.received = received.load(Relaxed);
         }
@@ -165,50 +191,13 @@ impl Watcher for Received {
     fn end(&mut self, _: End) {}
 }
 
-/// A visit that has no answer yet. Dropped so, its client went away.
-pub(super) struct Running(Option<Box<Visit>>);
-
-impl Running {
-    pub(super) fn new(visit: Box<Visit>) -> Self {
-        Self(Some(visit))
-    }
-
-    /// What is known of it.
-    #[expect(clippy::expect_used, reason = "only `answer`, which consumes this, takes it")]
-    pub(super) fn visit(&mut self) -> &mut Visit {
-        self.0.as_deref_mut().expect("a visit until it is answered")
-    }
-
-    /// The answer, whose end is the visit's.
-    pub(super) fn answer(mut self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
-        let Some(mut visit) = self.0.take() else { return Response::new(Body::empty()) };
-        // Of a refused call the log and the metrics have the status that says so, which gRPC has elsewhere.
-        let mut status = None;
-        let mut response = outcome.unwrap_or_else(|mut refusal| {
-            visit.exchange.reason = Some(refusal.reason);
-            if let Some(cause) = refusal.cause.take() {
-                visit.exchange.cause = Some(cause);
-            }
-            status = Some(refusal.reason.status());
-            let is_grpc = visit.is_grpc && visit.exchange.version == Version::HTTP_2;
-            if is_grpc {
-                refusal.into_grpc_response()
-            } else {
-                refusal.into_response(visit.exchange.id.as_str())
-            }
-        });
-        visit.decorate(&mut response);
-        visit.exchange.status = status.unwrap_or(response.status()).as_u16();
-        response.map(|body| body.watched(visit))
-    }
-}
-
-impl Drop for Running {
+/// Without an answer, its client went away.
+impl Drop for Visit {
     fn drop(&mut self) {
-        if let Some(mut visit) = self.0.take() {
-            visit.exchange.status = CLIENT_GONE;
-            visit.exchange.reason = Some(Reason::ClientGone);
-            visit.tell();
+        if !self.is_told {
+            self.exchange.status = CLIENT_GONE;
+            self.exchange.reason = Some(Reason::ClientGone);
+            self.tell();
         }
     }
 }
