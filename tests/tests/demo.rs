@@ -22,10 +22,19 @@ static STAGE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn everything_that_the_demo_claims_is_seen_and_nothing_is_left() {
+    tells_the_truth("balancer");
+}
+
+#[test]
+fn everything_that_the_demo_of_the_gateway_claims_is_seen_and_nothing_is_left() {
+    tells_the_truth("gateway");
+}
+
+fn tells_the_truth(part: &str) {
     require_root!();
     let _stage = stage();
     let scratch = Scratch::new("demo").unwrap();
-    let mut demo = start(&scratch);
+    let mut demo = start(&scratch, part);
     let status = ended(&mut demo);
     assert_eq!(status.code(), Some(0), "{}", demo.tail());
     assert_eq!(leftovers(demo.pid()), Vec::<String>::new());
@@ -36,7 +45,7 @@ fn an_interrupted_demo_removes_all_it_made() {
     require_root!();
     let _stage = stage();
     let scratch = Scratch::new("demo").unwrap();
-    let mut demo = start(&scratch);
+    let mut demo = start(&scratch, "balancer");
     wait_until(STORY, "everything is up", || demo.tail().contains("Everything is up").then_some(())).unwrap();
     assert!(leftovers(demo.pid()).len() > 3, "this test would not see what is left: {}", demo.tail());
     demo.signal(Signal::INT).unwrap();
@@ -49,9 +58,9 @@ fn stage() -> MutexGuard<'static, ()> {
     STAGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start(scratch: &Scratch) -> Process {
+fn start(scratch: &Scratch, part: &str) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-    command.arg("--fast");
+    command.args([part, "--fast"]);
     Process::spawn("the demo", command, &scratch.path().join("log")).unwrap()
 }
 

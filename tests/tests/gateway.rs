@@ -206,6 +206,28 @@ fn a_request_under_way_ends_before_the_process_does() {
 }
 
 #[test]
+fn a_client_that_does_not_wait_is_told_of_once() {
+    require_root!();
+    let netns = Netns::new("gateway").unwrap();
+    let bed = bed(&netns, CONFIG);
+    bed.servers.iter().for_each(|server| server.set_delay(Duration::from_secs(5)));
+    let busy = || bed.servers.iter().any(|server| server.in_flight() > 0);
+    netns
+        .run_in(|| {
+            let mut stream = TcpStream::connect(ADDRESS)?;
+            stream.write_all(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")?;
+            wait_until(SOON, "a server has the request", || busy().then_some(()))
+        })
+        .unwrap();
+    let lines = bed.log(|line| line["path"] == "/gone");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!((&lines[0]["status"], &lines[0]["reason"]), (&499.into(), &"client_gone".into()));
+    let page = bed.gateway.metrics().unwrap();
+    assert_eq!(metric(&page, "xdp_lb_gateway_refused_total{reason=\"client_gone\"}").unwrap(), 1.0);
+    assert_eq!(metric(&page, "xdp_lb_gateway_in_flight").unwrap(), 0.0);
+}
+
+#[test]
 fn a_server_that_cuts_its_answer_is_told_of_and_hangs_nobody() {
     require_root!();
     let netns = Netns::new("gateway").unwrap();
