@@ -29,6 +29,7 @@ mod server;
 mod settings;
 mod slots;
 mod sockets;
+mod spawner;
 mod stream;
 mod tls;
 mod upload;
