@@ -17,6 +17,7 @@ use super::Handler;
 use super::activity::{Activity, InFlight};
 use super::answer::{Answer, Offer};
 use super::connection::Connection;
+use super::frames::Frames;
 use super::guarded::Guarded;
 use super::settings::Settings;
 use super::spawner::{Begun, Spawner, Task};
@@ -75,13 +76,16 @@ pub(super) async fn serve<H: Handler>(stream: Stream, connection: &Arc<Connectio
         }
     });
     let spawner = Spawner { begun, send_timeout: settings.limits.send_timeout };
-    let io = TokioIo::new(Guarded::new(stream, Bytes::new(), connection.activity.clone()));
+    let activity = &connection.activity;
+    let frames = Frames::new(stream, activity.clone(), settings.limits.idle_frames_per_second);
+    let io = TokioIo::new(Guarded::new(frames, Bytes::new(), activity.clone()));
     let mut served = builder(spawner, &settings).serve_connection(io, service);
     if let Some(reason) = drive(Pin::new(&mut served), connection, &settings).await {
         let counters = &connection.worker.shared.counters;
         match reason {
             GivenUp::Flooded => counters.reset_floods.add(),
             GivenUp::Stalled => counters.stalled.add(),
+            GivenUp::Slow => counters.slow_heads.add(),
             GivenUp::Stays => {}
         }
         tracing::debug!(remote = %connection.peer.remote, ?reason, "HTTP/2 connection is given up");
@@ -134,13 +138,18 @@ enum GivenUp {
     Flooded,
     /// Its client takes nothing.
     Stalled,
+    /// Its client has begun something and does not go on.
+    Slow,
     /// Its client keeps it though it was told not to.
     Stays,
 }
 
+/// What hyper reads and writes.
+type Io = TokioIo<Guarded<Frames<Stream>>>;
+
 /// None once it ended by itself.
 async fn drive<H, S, E>(
-    mut served: Pin<&mut Served<TokioIo<Guarded<Stream>>, S, Spawner>>,
+    mut served: Pin<&mut Served<Io, S, Spawner>>,
     connection: &Connection<H>,
     settings: &Settings,
 ) -> Option<GivenUp>
@@ -154,13 +163,15 @@ where
     let mut tick = pin!(sleep(settings.tick));
     let mut second = Instant::now();
     let mut idle = Idle { since: second, requests: activity.requests() };
+    // What has begun and not ended, and since when that is known.
+    let mut partial = (None, second);
     // Since when the client knows that it is to go, and its requests until then.
     let mut told: Option<(Instant, u32)> = None;
     poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = served.as_mut().poll(context) {
                 if let Err(error) = result {
-                    if is_flood(&error) {
+                    if is_flood(&error) || activity.idle_frames() > limits.idle_frames_per_second {
                         connection.worker.shared.counters.reset_floods.add();
                     }
                     tracing::debug!(%error, remote = %connection.peer.remote, "connection broke");
@@ -190,6 +201,13 @@ where
             if now - second >= Duration::from_secs(1) {
                 second = now;
                 count_resets(connection);
+                activity.restart_idle_frames();
+            }
+            if activity.partial() != partial.0 {
+                partial = (activity.partial(), now);
+            }
+            if partial.0.is_some() && now - partial.1 >= limits.header_timeout {
+                return Poll::Ready(Some(GivenUp::Slow));
             }
             if activity.is_stalled(now, limits.send_timeout) {
                 return Poll::Ready(Some(GivenUp::Stalled));

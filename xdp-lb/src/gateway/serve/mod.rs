@@ -19,6 +19,7 @@ mod activity;
 mod answer;
 mod connection;
 mod counters;
+mod frames;
 mod guarded;
 pub mod handover;
 mod http1;

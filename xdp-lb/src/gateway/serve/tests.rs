@@ -125,6 +125,7 @@ fn gateway() -> Gateway {
             requests_per_connection: 0,
             streams: 100,
             resets_per_second: 50,
+            idle_frames_per_second: 1000,
             connections: 20_000,
         },
         max_in_flight: 0,

@@ -105,6 +105,7 @@ fn the_process_and_what_is_seen_of_it() {
                 requests_per_connection: 10_000,
                 streams: 64,
                 resets_per_second: 50,
+                idle_frames_per_second: 500,
                 connections: 10_000,
             },
             max_in_flight: 20_000,

@@ -39,6 +39,7 @@ fn of_the_process() {
                 requests_per_connection: 0,
                 streams: 128,
                 resets_per_second: 100,
+                idle_frames_per_second: 1000,
                 connections: 65_536,
             },
             max_in_flight: 0,
