@@ -125,9 +125,18 @@ fn the_process_and_what_is_seen_of_it() {
     assert_eq!(
         config.trace,
         Some(Trace {
-            endpoint: "http://127.0.0.1:4318".parse().unwrap(),
+            endpoint: "https://127.0.0.1:4318".parse().unwrap(),
             sample: Ratio::thousandths(50),
             service: "edge".to_owned(),
+            tls: Some(UpstreamTls {
+                server_name: Some("traces.internal".to_owned()),
+                verify: true,
+                ca: Some("/etc/xdp-lb/ca.pem".into()),
+                certificate: Some(CertificateFiles {
+                    certificate: "/etc/xdp-lb/client.pem".into(),
+                    key: "/etc/xdp-lb/client.key".into(),
+                }),
+            }),
         })
     );
     assert_eq!(
