@@ -1,9 +1,20 @@
-//! A WebSocket server and client that are not ours: Python's `websockets`.
+//! A WebSocket server and client that are not ours: Python's `websockets`; and a client that speaks it over HTTP/2, which
+//! that does not.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper::ext::Protocol;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::netns::Netns;
 use crate::process::Process;
@@ -74,4 +85,91 @@ pub fn talk(netns: &Netns, url: &str, silent: Duration) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     ensure!(output.status.success(), "it failed: {text}\n{}", String::from_utf8_lossy(&output.stderr));
     Ok(text)
+}
+
+/// Longest time that one step over HTTP/2 may take.
+const STEP: Duration = Duration::from_secs(10);
+
+/// A WebSocket over HTTP/2 (RFC 8441).
+#[derive(Debug)]
+pub struct OverHttp2(TokioIo<Upgraded>);
+
+impl OverHttp2 {
+    /// Asks for one of `protocol`; the status of the answer where that is another than 200.
+    pub async fn open(
+        server: SocketAddr,
+        path: &str,
+        protocol: Option<&'static str>,
+    ) -> Result<Result<Self, StatusCode>> {
+        let io = TokioIo::new(TcpStream::connect(server).await?);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+        tokio::spawn(connection);
+        let mut request = match protocol {
+            Some(_) => Request::connect(format!("http://{server}{path}")),
+            None => Request::connect(server.to_string()),
+        }
+        .header("sec-websocket-version", "13")
+        .body(Empty::<Bytes>::new())?;
+        if let Some(protocol) = protocol {
+            request.extensions_mut().insert(Protocol::from_static(protocol));
+        }
+        let response = tokio::time::timeout(STEP, sender.send_request(request)).await??;
+        if response.status() != StatusCode::OK {
+            return Ok(Err(response.status()));
+        }
+        for name in ["connection", "upgrade", "sec-websocket-accept"] {
+            ensure!(!response.headers().contains_key(name), "HTTP/2 has no {name}");
+        }
+        Ok(Ok(Self(TokioIo::new(hyper::upgrade::on(response).await?))))
+    }
+
+    /// Sends a text and waits for one.
+    pub async fn say(&mut self, text: &str) -> Result<String> {
+        self.send(0x1, text.as_bytes()).await?;
+        let (kind, payload) = self.receive().await?;
+        ensure!(kind == 0x1, "a frame of kind {kind}");
+        Ok(String::from_utf8(payload)?)
+    }
+
+    /// Closes it as RFC 6455 has it, and waits until the other end has, too.
+    pub async fn close(mut self) -> Result<()> {
+        let normally = 1000_u16.to_be_bytes();
+        self.send(0x8, &normally).await?;
+        let (kind, payload) = self.receive().await?;
+        ensure!((kind, &payload[..]) == (0x8, &normally[..]), "{kind}: {payload:?}");
+        let rest = tokio::time::timeout(STEP, self.0.read_u8()).await?;
+        ensure!(rest.is_err(), "something comes after the end");
+        Ok(())
+    }
+
+    /// One whole frame. Its mask, which clients have to have, is of zeroes.
+    async fn send(&mut self, kind: u8, payload: &[u8]) -> Result<()> {
+        let mut frame = vec![0x80 | kind];
+        match payload.len() {
+            length @ ..126 => frame.push(0x80 | length as u8),
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
+        frame.extend(payload);
+        tokio::time::timeout(STEP, self.0.write_all(&frame)).await??;
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<(u8, Vec<u8>)> {
+        let read = async {
+            let (kind, length) = (self.0.read_u8().await?, self.0.read_u8().await?);
+            let length = match length {
+                126 => self.0.read_u16().await?.into(),
+                127 => self.0.read_u64().await?,
+                length => length.into(),
+            };
+            let mut payload = vec![0; usize::try_from(length)?];
+            self.0.read_exact(&mut payload).await?;
+            anyhow::Ok((kind & 0x0f, payload))
+        };
+        tokio::time::timeout(STEP, read).await?
+    }
 }

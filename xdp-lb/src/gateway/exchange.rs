@@ -119,7 +119,7 @@ pub struct Exchange {
     pub client: IpAddr,
     /// What the client used, a trusted proxy's word included.
     pub scheme: Scheme,
-    /// As sent.
+    /// As sent; GET of a WebSocket over HTTP/2.
     pub method: Method,
     /// In lower case, without port.
     pub host: Box<str>,

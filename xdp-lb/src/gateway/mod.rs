@@ -32,8 +32,10 @@ pub mod serve;
 pub mod shed;
 mod site;
 pub mod transform;
+mod tunnel;
 pub mod upstream;
 pub mod verify;
+mod websocket;
 pub mod wire;
 
 pub use body::{Body, BodyError, End, Watcher};
@@ -41,3 +43,4 @@ pub use exchange::{ClientCertificate, Exchange, Identity, Peer, RequestId, Schem
 pub use process::{ProcessError, run};
 pub use refusal::{Reason, Refusal, Violation};
 pub use site::{SiteError, check};
+pub use tunnel::Tunnel;

@@ -127,10 +127,16 @@ impl Pages {
             (
                 "reset_floods_total",
                 "counter",
-                "Connections closed for resetting too many.",
+                "Connections closed for resetting too many, or for frames that carry nothing.",
                 counts.reset_floods,
             ),
             ("stalled_total", "counter", "Connections cut as their client took nothing.", counts.stalled),
+            (
+                "slow_heads_total",
+                "counter",
+                "Connections of HTTP/2 closed as what had begun did not go on.",
+                counts.slow_heads,
+            ),
             ("accept_errors_total", "counter", "Times none could be accepted.", counts.accept_errors),
         ] {
             let name = format!("gateway_connections_{name}");

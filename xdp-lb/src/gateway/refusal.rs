@@ -87,7 +87,7 @@ reasons! {
     BadTrailer = "bad_trailer" BAD_REQUEST,
     /// The body ended early.
     BodyCutShort = "body_cut_short" BAD_REQUEST,
-    /// A method that is not passed on: CONNECT, TRACE, or unknown.
+    /// A method that is not passed on: TRACE, CONNECT but for a WebSocket over HTTP/2, or unknown.
     BadMethod = "bad_method" NOT_IMPLEMENTED,
     /// A version other than 1.0, 1.1 or 2.
     BadVersion = "bad_version" HTTP_VERSION_NOT_SUPPORTED,
@@ -143,6 +143,8 @@ reasons! {
     UpstreamGarbage = "upstream_garbage" BAD_GATEWAY,
     /// A server's answer is not what the API's description says, or is to be changed and cannot be.
     AnswerRefused = "answer_refused" BAD_GATEWAY,
+    /// A WebSocket was asked for over HTTP/2, and what came is an answer that has no form there.
+    NotUpgraded = "not_upgraded" BAD_GATEWAY,
     /// A server did not answer in time.
     UpstreamSlow = "upstream_slow" GATEWAY_TIMEOUT,
     /// A server's answer ended early: the status had been sent, the connection was cut.

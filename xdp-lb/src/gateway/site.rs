@@ -66,6 +66,9 @@ pub enum SiteError {
     /// Pools.
     #[error(transparent)]
     Pools(#[from] upstream::BuildError),
+    /// TLS with the collector of spans.
+    #[error(transparent)]
+    Trace(#[from] upstream::ConnectorError),
     /// The access log.
     #[error(transparent)]
     Log(#[from] AccessLogError),
@@ -143,7 +146,7 @@ fn observer(
     config: &GatewayConfig,
     before: Option<&Observer>,
     meters: &Arc<Meters>,
-) -> Result<Observer, AccessLogError> {
+) -> Result<Observer, SiteError> {
     let path = config.log.path.as_deref();
     let same_file = before.filter(|before| before.log.path == config.log.path);
     let writer = match same_file.and_then(|before| before.writer.clone()) {
@@ -151,10 +154,8 @@ fn observer(
         Some(writer) => Some(writer),
         None => Some(Arc::new(LogWriter::open(path)?)),
     };
-    let tracer = config.trace.as_ref().map(|trace| {
-        let same = before.and_then(|before| before.tracer.clone()).filter(|tracer| tracer.is_by(trace));
-        same.unwrap_or_else(|| Arc::new(Tracer::new(trace)))
-    });
+    let known = before.and_then(|before| before.tracer.as_deref());
+    let tracer = config.trace.as_ref().map(|trace| Tracer::build(trace, known).map(Arc::new)).transpose()?;
     let name = |name: &str| -> Arc<str> { name.into() };
     Ok(Observer {
         log: config.log.clone(),

@@ -115,6 +115,8 @@ pub struct Limits {
     pub streams: u32,
     /// Streams that a client may reset within a second.
     pub resets_per_second: u32,
+    /// Frames of HTTP/2 that carry nothing of a request, and that no request or answer calls for, within a second.
+    pub idle_frames_per_second: u32,
     /// Connections at once over all listeners; further ones wait to be accepted.
     pub connections: u32,
 }

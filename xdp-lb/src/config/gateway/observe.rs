@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use http::Uri;
+use http::uri::Scheme;
 
-use super::model::{AccessLog, GatewayAdmin, Jwt, LogFormat, Trace, Verifier, VerifierKind};
+use super::model::{AccessLog, GatewayAdmin, Jwt, LogFormat, Trace, UpstreamTls, Verifier, VerifierKind};
+use super::pool::{TLS_KEYS, TLS_REFUSED, tls};
 use super::rules::{SECRET, header, set};
 use crate::config::live::Ratio;
 use crate::config::net::listen;
@@ -17,10 +19,14 @@ const LOG: Schema =
     Schema { header: "[log]", keys: &["format", "path", "sample", "headers"], refused: &[], outer: None };
 
 const TRACE: Schema =
-    Schema { header: "[trace]", keys: &["endpoint", "sample", "service"], refused: &[], outer: None };
+    Schema { header: "[trace]", keys: &["endpoint", "sample", "service", "tls"], refused: &[], outer: None };
+
+const TRACE_TLS: Schema =
+    Schema { header: "[trace.tls]", keys: TLS_KEYS, refused: TLS_REFUSED, outer: Some(&TRACE) };
 
 #[cfg(test)]
-pub(super) const SCHEMAS: [(&Schema, &[&str]); 3] = [(&ADMIN, &[]), (&LOG, &[]), (&TRACE, &[])];
+pub(super) const SCHEMAS: [(&Schema, &[&str]); 4] =
+    [(&ADMIN, &[]), (&LOG, &[]), (&TRACE, &["tls"]), (&TRACE_TLS, &[])];
 
 /// The admin listener, not given where the table is not.
 pub(super) fn admin(root: &Section<'_>) -> Field<GatewayAdmin> {
@@ -75,7 +81,15 @@ pub(super) fn trace(root: &Section<'_>) -> Option<Option<Trace>> {
     let endpoint = table.required("endpoint", collector());
     let sample = table.or("sample", ratio(0..=1000), Ratio::thousandths(10));
     let service = table.or("service", bounded_text(1..=256), "xdp-lb".to_owned());
-    Some(Some(Trace { endpoint: endpoint.value?, sample: sample.value?, service: service.value? }))
+    let tls = tls(&table, &TRACE_TLS);
+    let endpoint = endpoint.value;
+    let is_encrypted = endpoint.as_ref().is_some_and(|endpoint| endpoint.scheme() == Some(&Scheme::HTTPS));
+    if endpoint.is_some() && !is_encrypted {
+        table.useless("tls", "has no effect with an endpoint by http: name one by https, or remove this");
+    }
+    let anybody = UpstreamTls { server_name: None, verify: true, ca: None, certificate: None };
+    let tls = tls?.or(is_encrypted.then_some(anybody));
+    Some(Some(Trace { endpoint: endpoint?, sample: sample.value?, service: service.value?, tls }))
 }
 
 fn collector() -> Rule<'static, Uri> {
@@ -86,10 +100,7 @@ fn collector() -> Rule<'static, Uri> {
             return Err(Refusal::Unexpected);
         }
         match uri.scheme_str() {
-            Some("http") => Ok(uri),
-            Some("https") => Err(Refusal::Hint(
-                "this version speaks plain HTTP with collectors: name one on this machine".into(),
-            )),
+            Some("http" | "https") => Ok(uri),
             _ => Err(Refusal::Unexpected),
         }
     })

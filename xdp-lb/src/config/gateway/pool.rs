@@ -40,15 +40,15 @@ pub(super) const POOL: Schema = Schema {
     outer: None,
 };
 
-const TLS: Schema = Schema {
-    header: "[pool.tls]",
-    keys: &["server_name", "verify", "ca", "certificate", "key"],
-    refused: &[
-        ("sni", "unknown key: the name is called `server_name`"),
-        ("insecure", "unknown key: write verify = false"),
-    ],
-    outer: Some(&POOL),
-};
+const TLS: Schema = Schema { header: "[pool.tls]", keys: TLS_KEYS, refused: TLS_REFUSED, outer: Some(&POOL) };
+
+/// Of each table that [`tls`] reads.
+pub(super) const TLS_KEYS: &[&str] = &["server_name", "verify", "ca", "certificate", "key"];
+
+pub(super) const TLS_REFUSED: &[(&str, &str)] = &[
+    ("sni", "unknown key: the name is called `server_name`"),
+    ("insecure", "unknown key: write verify = false"),
+];
 
 /// Every table that is read here, and its keys that are tables themselves.
 #[cfg(test)]
@@ -75,7 +75,7 @@ pub(super) fn pool(table: &Section<'_>, name: Option<String>) -> Option<PoolConf
         );
     }
     let members = members(table);
-    let tls = tls(table);
+    let tls = tls(table, &TLS);
     let host = health::host(members.as_ref(), tls.as_ref().and_then(Option::as_ref), name.as_deref());
     let health = health::health(table, host.as_deref());
     let balance = policy::balance(table);
@@ -100,9 +100,9 @@ pub(super) fn pool(table: &Section<'_>, name: Option<String>) -> Option<PoolConf
     })
 }
 
-/// `Some(None)` where the table is left out.
-fn tls(pool: &Section<'_>) -> Option<Option<UpstreamTls>> {
-    let table = pool.table("tls", &TLS);
+/// How TLS is spoken with servers; `Some(None)` where the table is left out.
+pub(super) fn tls(section: &Section<'_>, schema: &'static Schema) -> Option<Option<UpstreamTls>> {
+    let table = section.table("tls", schema);
     if !table.is_given() {
         return Some(None);
     }

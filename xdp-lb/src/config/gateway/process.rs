@@ -47,6 +47,7 @@ const LIMITS: Schema = Schema {
         "requests_per_connection",
         "streams",
         "resets_per_second",
+        "idle_frames_per_second",
         "connections",
     ],
     refused: &[("keepalive_timeout", "unknown key: it is called `idle_timeout`")],
@@ -120,6 +121,7 @@ fn limits(gateway: &Section<'_>) -> Option<Limits> {
     let requests = table.or("requests_per_connection", integer(0..=u32::MAX, " (0 = no limit)"), 0);
     let streams = table.or("streams", integer(1..=10_000, ""), 128);
     let resets = table.or("resets_per_second", integer(1..=100_000, ""), 100);
+    let idle_frames = table.or("idle_frames_per_second", integer(10..=1_000_000, ""), 1_000);
     let connections = table.or("connections", integer(1..=1 << 22, ""), 1 << 16);
     Some(Limits {
         headers: headers.value?,
@@ -134,6 +136,7 @@ fn limits(gateway: &Section<'_>) -> Option<Limits> {
         requests_per_connection: requests.value?,
         streams: streams.value?,
         resets_per_second: resets.value?,
+        idle_frames_per_second: idle_frames.value?,
         connections: connections.value?,
     })
 }

@@ -10,10 +10,11 @@ use std::borrow::Cow;
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
+use hyper::ext::Protocol;
 
 use super::Reason::{BadHost, BadMethod, BadTarget, BadTrailer, TargetTooLong};
 use super::wire::{Authority, Bounds, Fault, authority, is_forbidden_trailer};
-use super::{BodyError, Refusal};
+use super::{BodyError, Refusal, websocket};
 
 pub use cookies::join_cookies;
 pub use hop::strip_hop_by_hop;
@@ -38,7 +39,7 @@ pub fn check(head: &Parts, bounds: Bounds) -> Result<Host<'_>, Refusal> {
 }
 
 fn judge(head: &Parts, bounds: Bounds) -> Result<Host<'_>, Fault> {
-    check_method(&head.method)?;
+    check_method(head)?;
     check_target(head, bounds)?;
     if head.version == Version::HTTP_2 {
         fields::check(&head.headers, bounds)?;
@@ -60,12 +61,20 @@ pub fn check_trailers(trailers: &HeaderMap) -> Result<(), BodyError> {
     }
 }
 
-/// CONNECT also in its extended form (RFC 8441): what it tunnels cannot be inspected. Other names are those of the wire.
-fn check_method(method: &Method) -> Result<(), Fault> {
-    let name = method.as_str();
+/// CONNECT opens a WebSocket over HTTP/2 (RFC 8441) or is refused: what else it tunnels cannot be inspected. Other names
+/// are those of the wire.
+fn check_method(head: &Parts) -> Result<(), Fault> {
+    let name = head.method.as_str();
     let standard = matches!(name, "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH");
     if standard {
         return Ok(());
+    }
+    if let Some(protocol) = head.extensions.get::<Protocol>() {
+        return if websocket::is_named_by(protocol) {
+            Ok(())
+        } else {
+            Err(Fault::new(BadMethod, "CONNECT is for websocket and no other protocol"))
+        };
     }
     if matches!(name, "CONNECT" | "TRACE" | "TRACK") {
         return Err(Fault::new(BadMethod, "CONNECT and TRACE are refused"));

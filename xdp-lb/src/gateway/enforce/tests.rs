@@ -61,6 +61,26 @@ fn heads_of_both_versions() {
 }
 
 #[test]
+fn connect_is_for_websockets_over_http_2() {
+    for (protocol, expected) in [
+        (Some("websocket"), Ok("a")),
+        (Some("WebSocket"), Ok("a")),
+        (Some("connect-udp"), Err(BadMethod)),
+        (Some("websocket, h2c"), Err(BadMethod)),
+        (Some(""), Err(BadMethod)),
+        (None, Err(BadMethod)),
+    ] {
+        let mut head = head(Version::HTTP_2, "CONNECT", "https://a/chat", &[]);
+        if let Some(protocol) = protocol {
+            head.extensions.insert(Protocol::from(protocol));
+        }
+        let found = check(&head, BOUNDS);
+        let found = found.as_ref().map(|host| &*host.name).map_err(|refusal| refusal.reason);
+        assert_eq!(found, expected, "{protocol:?}");
+    }
+}
+
+#[test]
 fn fields_of_http_2() {
     let long = "v".repeat(400);
     let rows: &[(Fields<'_>, Option<Reason>)] = &[

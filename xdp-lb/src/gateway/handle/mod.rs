@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::header::{ALLOW, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 
 use self::forward::Way;
 use self::visit::Visit;
@@ -26,7 +26,7 @@ use super::shed::{Lag, Shedder};
 use super::site::{Plan, Site, Step};
 use super::transform::{Context, cors};
 use super::upstream::Worker;
-use super::{Body, BodyError, Peer, Reason, Refusal, enforce};
+use super::{Body, BodyError, Peer, Reason, Refusal, enforce, websocket};
 
 /// A worker thread's.
 pub(super) struct Handle {
@@ -44,7 +44,10 @@ impl Handler for Handle {
         let site = self.site.load_full();
         let (head, body) = request.into_parts();
         let mut visit = Visit::begin(Arc::clone(&site), self.worker, peer, &head);
-        let outcome = self.answer(&site, &mut visit, head, body).await;
+        let mut outcome = self.answer(&site, &mut visit, head, body).await;
+        if visit.is_websocket {
+            outcome = outcome.and_then(websocket::answer);
+        }
         visit.answer(outcome)
     }
 
@@ -75,6 +78,10 @@ impl Handle {
         let chunked = head.headers.contains_key(TRANSFER_ENCODING);
         let upgrades = head.headers.contains_key(UPGRADE);
         enforce::strip_hop_by_hop(&mut head.headers, upgrades).map_err(Refusal::from)?;
+        if head.method == Method::CONNECT {
+            websocket::ask(&mut head, fastrand::u128(..))?;
+            visit.asks_for_websocket();
+        }
         visit.place = Some(self.shedder.admit(&self.lag, fastrand::f64)?);
         site.gate.strip(&mut head.headers);
         let (route, rest) = find(site, visit, &head)?;

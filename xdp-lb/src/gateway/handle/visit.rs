@@ -28,6 +28,8 @@ pub(super) struct Visit {
     pub(super) place: Option<InFlight>,
     /// Whether it is a call of gRPC.
     is_grpc: bool,
+    /// Whether it asks for a WebSocket over HTTP/2.
+    pub(super) is_websocket: bool,
     /// Origin of the script that asks.
     pub(super) origin: Option<HeaderValue>,
     /// What is told of its limits of rate.
@@ -75,16 +77,19 @@ impl Visit {
             received: 0,
             sent: 0,
         };
-        let is_grpc = head
-            .headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        // An error of gRPC has a status that CONNECT would take for a tunnel.
+        let is_grpc = head.method != Method::CONNECT
+            && head
+                .headers
+                .get(CONTENT_TYPE)
+                .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         Box::new(Self {
             site,
             worker,
             exchange,
             place: None,
             is_grpc,
+            is_websocket: false,
             origin: None,
             rate: None,
             received: None,
@@ -98,6 +103,12 @@ impl Visit {
         if let Ok(nothing) = Method::from_bytes(b"-") {
             self.exchange.method = nothing;
         }
+    }
+
+    /// It asks for a WebSocket over HTTP/2, which is a GET as far as anybody else is concerned.
+    pub(super) fn asks_for_websocket(&mut self) {
+        self.exchange.method = Method::GET;
+        self.is_websocket = true;
     }
 
     /// Asks the route's limits of one phase.

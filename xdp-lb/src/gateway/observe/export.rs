@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
+use http::uri::Authority;
 use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -40,7 +42,7 @@ pub async fn flush(tracer: &Tracer, failing: &mut bool) {
             message.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|scope| scope.spans.len()).sum();
         // They are lost as well where this is ended meanwhile, by a reload.
         let mut batch = Batch { tracer, spans };
-        let sent = timeout(PATIENCE, send(tracer.endpoint(), message.encode_to_vec())).await;
+        let sent = timeout(PATIENCE, send(tracer, message.encode_to_vec())).await;
         if matches!(sent, Ok(Ok(()))) {
             batch.spans = 0;
         }
@@ -75,11 +77,25 @@ impl Drop for Batch<'_> {
     }
 }
 
-async fn send(endpoint: &Uri, body: Vec<u8>) -> Result<(), String> {
+async fn send(tracer: &Tracer, body: Vec<u8>) -> Result<(), String> {
+    let endpoint = tracer.endpoint();
     let authority = endpoint.authority().ok_or("it has no host")?;
-    let stream = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80)))
-        .await
-        .map_err(|e| e.to_string())?;
+    let port = authority.port_u16().unwrap_or(if tracer.tls().is_some() { 443 } else { 80 });
+    // Brackets are the URI's.
+    let host = authority.host().trim_matches(['[', ']']);
+    let stream = TcpStream::connect((host, port)).await.map_err(|e| e.to_string())?;
+    match tracer.tls() {
+        None => post(stream, endpoint, authority, body).await,
+        Some(tls) => post(tls.connect(stream).await?, endpoint, authority, body).await,
+    }
+}
+
+async fn post(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    endpoint: &Uri,
+    authority: &Authority,
+    body: Vec<u8>,
+) -> Result<(), String> {
     let (mut sender, connection) =
         http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
@@ -122,7 +138,7 @@ mod tests {
     use super::super::line::Told;
     use super::*;
     use crate::config::Ratio;
-    use crate::config::gateway::Trace;
+    use crate::config::gateway::{Trace, UpstreamTls};
     use crate::gateway::TraceContext;
     use crate::gateway::exchange::tests::exchange;
 
@@ -157,8 +173,8 @@ mod tests {
             }
         });
         let endpoint: Uri = format!("http://{address}/otel/").parse().unwrap();
-        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into() };
-        let tracer = Tracer::new(&config);
+        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into(), tls: None };
+        let tracer = Tracer::build(&config, None).unwrap();
         (0..BATCH + 1).for_each(|_| trace_one(&tracer));
         flush(&tracer, &mut false).await;
         let got = got.lock().unwrap();
@@ -172,8 +188,8 @@ mod tests {
     async fn spans_under_way_are_counted_when_it_is_ended() {
         let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint: Uri = format!("http://{}", deaf.local_addr().unwrap()).parse().unwrap();
-        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into() };
-        let tracer = Tracer::new(&config);
+        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into(), tls: None };
+        let tracer = Tracer::build(&config, None).unwrap();
         trace_one(&tracer);
         let mut failing = false;
         tokio::select! {
@@ -187,11 +203,89 @@ mod tests {
     async fn spans_are_lost_and_counted_while_nobody_takes_them() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let endpoint: Uri = format!("http://{closed}").parse().unwrap();
-        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into() };
-        let tracer = Tracer::new(&config);
+        let config = Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into(), tls: None };
+        let tracer = Tracer::build(&config, None).unwrap();
         trace_one(&tracer);
         let mut failing = false;
         flush(&tracer, &mut failing).await;
         assert_eq!((tracer.lost(), failing), (1, true));
+    }
+
+    #[tokio::test]
+    async fn a_collector_by_tls_is_verified_and_gets_the_spans() {
+        let authority = || {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap()
+        };
+        let (ours, other) = (authority(), authority());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["traces.internal".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &ours).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint: Uri = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(stream) = acceptor.accept(stream).await else { continue };
+                let service = service_fn(|request: Request<Incoming>| async move {
+                    assert_eq!(request.uri().path(), "/v1/traces");
+                    request.into_body().collect().await?;
+                    Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::default()))
+                });
+                tokio::spawn(
+                    server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (folder.path().join("ours.pem"), folder.path().join("other.pem"));
+        std::fs::write(&good, ours.pem()).unwrap();
+        std::fs::write(&bad, other.pem()).unwrap();
+        let named = Some("traces.internal".to_owned());
+        for (what, server_name, ca, verify, lost) in [
+            ("its authority and name", named.clone(), Some(good.clone()), true, 0),
+            ("another authority", named.clone(), Some(bad), true, 1),
+            ("the endpoint's host, which the certificate has not", None, Some(good), true, 1),
+            ("the machine's authorities", named, None, true, 1),
+            ("not verified", None, None, false, 0),
+        ] {
+            let tls = Some(UpstreamTls { server_name, verify, ca, certificate: None });
+            let (endpoint, service) = (endpoint.clone(), "edge".into());
+            let config = Trace { endpoint, sample: Ratio::thousandths(1000), service, tls };
+            let tracer = Tracer::build(&config, None).unwrap();
+            trace_one(&tracer);
+            // What waits outlives a reload by the same configuration.
+            let tracer = Tracer::build(&config, Some(&tracer)).unwrap();
+            let mut failing = false;
+            flush(&tracer, &mut failing).await;
+            assert_eq!((tracer.take(BATCH).is_none(), tracer.lost()), (true, lost), "{what}");
+        }
+    }
+
+    #[test]
+    fn an_authority_that_is_not_there_is_told_of() {
+        let tls = UpstreamTls {
+            server_name: None,
+            verify: true,
+            ca: Some("/none/ca.pem".into()),
+            certificate: None,
+        };
+        let endpoint = "https://a:4318".parse().unwrap();
+        let config =
+            Trace { endpoint, sample: Ratio::thousandths(1000), service: "edge".into(), tls: Some(tls) };
+        let error = Tracer::build(&config, None).unwrap_err().to_string();
+        assert!(error.starts_with("[trace]: tls.ca: /none/ca.pem: "), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod access_log;
 mod clock;
+mod encryption;
 pub mod export;
 mod histogram;
 mod line;

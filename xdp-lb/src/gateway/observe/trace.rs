@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,9 +14,11 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 use super::clock::unix_nanos;
+use super::encryption::Encryption;
 use super::line::Told;
 use crate::config::gateway::Trace;
 use crate::gateway::TraceContext;
+use crate::gateway::upstream::ConnectorError;
 
 /// Spans that wait to be exported; further ones are lost and counted.
 const MOST_WAITING: usize = 8192;
@@ -25,19 +27,27 @@ const MOST_WAITING: usize = 8192;
 #[derive(Debug)]
 pub struct Tracer {
     config: Trace,
+    tls: Option<Encryption>,
+    queue: Arc<Queue>,
+}
+
+/// What outlives a reload.
+#[derive(Debug, Default)]
+struct Queue {
     waiting: Mutex<VecDeque<Span>>,
     lost: AtomicU64,
 }
 
 impl Tracer {
-    /// By this configuration.
-    pub fn new(config: &Trace) -> Self {
-        Self { config: config.clone(), waiting: Mutex::default(), lost: AtomicU64::new(0) }
-    }
-
-    /// Whether it is by this configuration.
-    pub fn is_by(&self, config: &Trace) -> bool {
-        self.config == *config
+    /// By this configuration; reads the files that it names. What waits is taken over from one by the same.
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub fn build(config: &Trace, before: Option<&Self>) -> Result<Self, ConnectorError> {
+        let tls = config.tls.as_ref().map(|tls| Encryption::build(tls, &config.endpoint)).transpose()?;
+        let same = before.filter(|before| before.config == *config);
+        let queue = same.map(|before| Arc::clone(&before.queue)).unwrap_or_default();
+        Ok(Self { config: config.clone(), tls, queue })
     }
 
     /// The context of a new request: `named`, where its sender names one, whose decision it follows. `chance` is from 0 to
@@ -55,12 +65,17 @@ impl Tracer {
     pub(super) fn finished(&self, told: &Told<'_>) {
         let Some(context) = told.exchange.trace.filter(|trace| trace.sampled) else { return };
         let span = span(told, context);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= MOST_WAITING {
-            self.lost.fetch_add(1, Relaxed);
+            self.queue.lost.fetch_add(1, Relaxed);
         } else {
             waiting.push_back(span);
         }
+    }
+
+    /// How they are encrypted.
+    pub(super) fn tls(&self) -> Option<&Encryption> {
+        self.tls.as_ref()
     }
 
     /// Where they go.
@@ -70,7 +85,7 @@ impl Tracer {
 
     /// Up to `most` spans, as they are sent; `None` if none waits.
     pub(super) fn take(&self, most: usize) -> Option<ExportTraceServiceRequest> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.len().min(most);
         let spans: Vec<Span> = waiting.drain(..count).collect();
         drop(waiting);
@@ -79,12 +94,12 @@ impl Tracer {
 
     /// Spans that nobody took in time.
     pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
+        self.queue.lost.load(Relaxed)
     }
 
     /// Counts spans that the collector did not take.
     pub(super) fn lose(&self, spans: usize) {
-        self.lost.fetch_add(spans as u64, Relaxed);
+        self.queue.lost.fetch_add(spans as u64, Relaxed);
     }
 }
 
@@ -172,11 +187,13 @@ mod tests {
     use crate::gateway::exchange::tests::exchange;
 
     fn tracer(thousandths: u32) -> Tracer {
-        Tracer::new(&Trace {
+        let config = Trace {
             endpoint: "http://127.0.0.1:4318".parse().unwrap(),
             sample: Ratio::thousandths(thousandths),
             service: "edge".into(),
-        })
+            tls: None,
+        };
+        Tracer::build(&config, None).unwrap()
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub(super) struct Activity {
     ended: AtomicBool,
     unread: AtomicBool,
     upgraded: AtomicBool,
+    /// Frames of HTTP/2 that carried nothing and nobody paid for.
+    idle_frames: AtomicU32,
+    /// Odd: something of HTTP/2 has begun to come and has not ended. Another number is another thing.
+    partial: AtomicU32,
 }
 
 /// A request and its answer, until the latter has left.
@@ -43,6 +47,8 @@ impl Activity {
             ended: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            idle_frames: AtomicU32::new(0),
+            partial: AtomicU32::new(0),
         })
     }
 
@@ -130,6 +136,39 @@ impl Activity {
     /// Whether some of the last request's body was left.
     pub(super) fn has_unread(&self) -> bool {
         self.unread.load(Relaxed)
+    }
+
+    /// Frames that carried nothing, since these were last counted anew.
+    pub(super) fn idle_frames(&self) -> u32 {
+        self.idle_frames.load(Relaxed)
+    }
+
+    /// Such frames came, and others that pay for so many of them; all of them now.
+    pub(super) fn add_idle_frames(&self, idle: u32, paid: u32) -> u32 {
+        let count = self.idle_frames.load(Relaxed).saturating_add(idle).saturating_sub(paid);
+        self.idle_frames.store(count, Relaxed);
+        count
+    }
+
+    pub(super) fn restart_idle_frames(&self) {
+        self.idle_frames.store(0, Relaxed);
+    }
+
+    /// Something has begun to come and has not ended; `ended`: what had before, has.
+    pub(super) fn set_partial(&self, partial: bool, ended: bool) {
+        let count = self.partial.load(Relaxed);
+        let was = count % 2 == 1;
+        if was != partial {
+            self.partial.store(count.wrapping_add(1), Relaxed);
+        } else if was && ended {
+            self.partial.store(count.wrapping_add(2), Relaxed);
+        }
+    }
+
+    /// What has begun to come and not ended, if the client is who is waited for.
+    pub(super) fn partial(&self) -> Option<u32> {
+        let count = self.partial.load(Relaxed);
+        (count % 2 == 1 && self.read_waits.load(Relaxed)).then_some(count)
     }
 
     /// It speaks HTTP no more.

@@ -10,6 +10,7 @@ pub(super) struct Counters {
     pub(super) resets: Counter,
     pub(super) reset_floods: Counter,
     pub(super) stalled: Counter,
+    pub(super) slow_heads: Counter,
     pub(super) accept_errors: Counter,
 }
 
@@ -32,10 +33,12 @@ pub struct Counts {
     pub proxy_errors: u64,
     /// Streams that clients reset.
     pub resets: u64,
-    /// Connections closed for too many of these, or for heads of HTTP/2 in too many pieces.
+    /// Connections closed for too many of these, for heads of HTTP/2 in too many pieces, or for frames that carry nothing.
     pub reset_floods: u64,
     /// Answers and connections cut as their client took nothing.
     pub stalled: u64,
+    /// Connections closed as something of HTTP/2 had begun to come and did not go on.
+    pub slow_heads: u64,
     /// Times that a connection could not be accepted, for want of file descriptors or memory.
     pub accept_errors: u64,
 }
@@ -62,6 +65,7 @@ impl Counters {
             resets: read(&self.resets),
             reset_floods: read(&self.reset_floods),
             stalled: read(&self.stalled),
+            slow_heads: read(&self.slow_heads),
             accept_errors: read(&self.accept_errors),
         }
     }

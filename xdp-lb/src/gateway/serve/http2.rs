@@ -1,26 +1,29 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::http2::{Builder, Connection as Served};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Handler;
-use super::activity::InFlight;
+use super::activity::{Activity, InFlight};
 use super::answer::{Answer, Offer};
 use super::connection::Connection;
+use super::frames::Frames;
 use super::guarded::Guarded;
 use super::settings::Settings;
+use super::spawner::{Begun, Spawner, Task};
 use super::stream::Stream;
 use super::upload::Upload;
+use crate::gateway::Tunnel;
 
 /// How often a client has to prove that it is there, and how long it may take to.
 const PING: Duration = Duration::from_secs(30);
@@ -43,32 +46,46 @@ const UNSENT: usize = 64 * 1024;
 /// Serves HTTP/2 until the connection ends.
 pub(super) async fn serve<H: Handler>(stream: Stream, connection: &Arc<Connection<H>>) {
     let settings = connection.worker.shared.settings.load_full();
-    let newest = Arc::new(Mutex::new(None));
+    let begun = Begun::default();
     let service = service_fn({
-        let (connection, settings, newest) = (connection.clone(), settings.clone(), newest.clone());
+        let (connection, settings, begun) = (connection.clone(), settings.clone(), begun.clone());
         move |request: Request<Incoming>| {
             let offer = Arc::new(Offer::default());
-            *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer.clone());
+            begun.put(Task::Stream(offer.clone()));
             // Here and not within the future: a stream may be reset before that is polled.
             let in_flight = connection.activity.begin();
             let flooded = connection.activity.cut() > settings.limits.resets_per_second;
+            let tunnels = (request.method() == Method::CONNECT).then(|| begun.clone());
             let (connection, settings) = (connection.clone(), settings.clone());
             async move {
                 if flooded {
                     return Err(Flooded);
                 }
-                Ok(answer(&connection, &settings, request, in_flight, offer).await)
+                let Some(begun) = tunnels else {
+                    return Ok(answer(&connection, &settings, request, in_flight, offer).await);
+                };
+                let (tunnel, ended) = tunnel(&connection.activity);
+                let mut request = request;
+                request.extensions_mut().insert(tunnel);
+                let response = answer(&connection, &settings, request, in_flight, offer).await;
+                if response.status().is_success() {
+                    begun.put(Task::Tunnel(ended));
+                }
+                Ok(response)
             }
         }
     });
-    let spawner = Spawner { newest, send_timeout: settings.limits.send_timeout };
-    let io = TokioIo::new(Guarded::new(stream, Bytes::new(), connection.activity.clone()));
+    let spawner = Spawner { begun, send_timeout: settings.limits.send_timeout };
+    let activity = &connection.activity;
+    let frames = Frames::new(stream, activity.clone(), settings.limits.idle_frames_per_second);
+    let io = TokioIo::new(Guarded::new(frames, Bytes::new(), activity.clone()));
     let mut served = builder(spawner, &settings).serve_connection(io, service);
     if let Some(reason) = drive(Pin::new(&mut served), connection, &settings).await {
         let counters = &connection.worker.shared.counters;
         match reason {
             GivenUp::Flooded => counters.reset_floods.add(),
             GivenUp::Stalled => counters.stalled.add(),
+            GivenUp::Slow => counters.slow_heads.add(),
             GivenUp::Stays => {}
         }
         tracing::debug!(remote = %connection.peer.remote, ?reason, "HTTP/2 connection is given up");
@@ -90,6 +107,7 @@ fn builder(spawner: Spawner, settings: &Settings) -> Builder<Spawner> {
         .max_send_buf_size(UNSENT)
         .max_pending_accept_reset_streams(resets)
         .max_local_error_reset_streams(resets)
+        .enable_connect_protocol()
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG);
     builder
@@ -120,13 +138,18 @@ enum GivenUp {
     Flooded,
     /// Its client takes nothing.
     Stalled,
+    /// Its client has begun something and does not go on.
+    Slow,
     /// Its client keeps it though it was told not to.
     Stays,
 }
 
+/// What hyper reads and writes.
+type Io = TokioIo<Guarded<Frames<Stream>>>;
+
 /// None once it ended by itself.
 async fn drive<H, S, E>(
-    mut served: Pin<&mut Served<TokioIo<Guarded<Stream>>, S, Spawner>>,
+    mut served: Pin<&mut Served<Io, S, Spawner>>,
     connection: &Connection<H>,
     settings: &Settings,
 ) -> Option<GivenUp>
@@ -140,13 +163,15 @@ where
     let mut tick = pin!(sleep(settings.tick));
     let mut second = Instant::now();
     let mut idle = Idle { since: second, requests: activity.requests() };
+    // What has begun and not ended, and since when that is known.
+    let mut partial = (None, second);
     // Since when the client knows that it is to go, and its requests until then.
     let mut told: Option<(Instant, u32)> = None;
     poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = served.as_mut().poll(context) {
                 if let Err(error) = result {
-                    if is_flood(&error) {
+                    if is_flood(&error) || activity.idle_frames() > limits.idle_frames_per_second {
                         connection.worker.shared.counters.reset_floods.add();
                     }
                     tracing::debug!(%error, remote = %connection.peer.remote, "connection broke");
@@ -176,6 +201,13 @@ where
             if now - second >= Duration::from_secs(1) {
                 second = now;
                 count_resets(connection);
+                activity.restart_idle_frames();
+            }
+            if activity.partial() != partial.0 {
+                partial = (activity.partial(), now);
+            }
+            if partial.0.is_some() && now - partial.1 >= limits.header_timeout {
+                return Poll::Ready(Some(GivenUp::Slow));
             }
             if activity.is_stalled(now, limits.send_timeout) {
                 return Poll::Ready(Some(GivenUp::Stalled));
@@ -226,43 +258,22 @@ impl Idle {
     }
 }
 
-/// Runs each stream as a task of its own, and ends it once its client has taken nothing of the answer for too long:
-/// HTTP/2 lets a client hold back each stream for itself.
-#[derive(Clone)]
-struct Spawner {
-    /// Of the stream that was begun last: hyper spawns it before it begins another.
-    newest: Arc<Mutex<Option<Arc<Offer>>>>,
-    send_timeout: Duration,
+/// A tunnel that may come to be: what is held for it, and what tells that nobody does any more.
+fn tunnel(activity: &Arc<Activity>) -> (Tunnel, CancellationToken) {
+    let ended = CancellationToken::new();
+    activity.begin_upload();
+    let held = TunnelHeld { activity: activity.clone(), _ended: ended.clone().drop_guard() };
+    (Tunnel::holding(held), ended)
 }
 
-impl<F: Future + Send + 'static> Executor<F> for Spawner {
-    fn execute(&self, stream: F) {
-        let offer = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let patience = self.send_timeout;
-        tokio::spawn(async move {
-            match offer {
-                Some(offer) => patiently(stream, &offer, patience).await,
-                None => drop(stream.await),
-            }
-        });
+/// While this is there, a client may still send: its connection is not idle.
+struct TunnelHeld {
+    activity: Arc<Activity>,
+    _ended: DropGuard,
+}
+
+impl Drop for TunnelHeld {
+    fn drop(&mut self) {
+        self.activity.end_upload(false);
     }
-}
-
-async fn patiently(stream: impl Future, offer: &Offer, patience: Duration) {
-    let mut stream = pin!(stream);
-    // The frame that waits, and until when it may.
-    let mut alarm: Option<(u32, Pin<Box<Sleep>>)> = None;
-    poll_fn(|context| {
-        if stream.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
-        }
-        let Some(frame) = offer.waiting() else { return Poll::Pending };
-        let (waiting, sleep) = alarm.get_or_insert_with(|| (frame, Box::pin(tokio::time::sleep(patience))));
-        if *waiting != frame {
-            *waiting = frame;
-            sleep.as_mut().reset(Instant::now() + patience);
-        }
-        sleep.as_mut().poll(context)
-    })
-    .await;
 }

@@ -29,7 +29,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new(gateway: &Gateway) -> Self {
         let limits = gateway.limits.clone();
-        let shortest = limits.idle_timeout.min(limits.send_timeout) / 2;
+        let shortest = limits.idle_timeout.min(limits.send_timeout).min(limits.header_timeout) / 2;
         let tick = TICK.min(shortest).max(Duration::from_millis(10));
 
         // `wire` limits the head and its time before hyper sees any of it.

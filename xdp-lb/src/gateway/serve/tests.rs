@@ -6,6 +6,7 @@ mod life;
 mod memory;
 mod streams;
 mod tls;
+mod tunnels;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use ::bytes::Bytes;
 use futures_util::stream;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper_util::rt::TokioIo;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Handler, Server, Sockets};
 use crate::config::gateway::{Forwarded, Gateway, Limits, Listener};
-use crate::gateway::{Body, Peer, Reason, Refusal};
+use crate::gateway::{Body, Peer, Reason, Refusal, Tunnel};
 
 /// Longest time anything here may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -59,7 +60,9 @@ impl Handler for Obedient {
             }
             "/peer" => Response::new(Body::full(describe(peer))),
             "/upgrade" => {
+                let connects = request.method() == Method::CONNECT;
                 tokio::spawn(async move {
+                    let _held = request.extensions().get::<Tunnel>().cloned();
                     let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
                     let mut io = TokioIo::new(upgraded);
                     let mut buffer = [0; 1024];
@@ -71,6 +74,9 @@ impl Handler for Obedient {
                     let _ = io.shutdown().await;
                 });
                 let mut response = Response::new(Body::empty());
+                if connects {
+                    return response;
+                }
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 response.headers_mut().insert("connection", "upgrade".parse().unwrap());
                 response.headers_mut().insert("upgrade", "raw".parse().unwrap());
@@ -119,6 +125,7 @@ fn gateway() -> Gateway {
             requests_per_connection: 0,
             streams: 100,
             resets_per_second: 50,
+            idle_frames_per_second: 1000,
             connections: 20_000,
         },
         max_in_flight: 0,

@@ -58,6 +58,7 @@ pub(crate) fn gateway(trusted: &[&str], forwarded: Forwarded) -> Gateway {
         requests_per_connection: 0,
         streams: 100,
         resets_per_second: 100,
+        idle_frames_per_second: 1000,
         connections: 1000,
     };
     Gateway {

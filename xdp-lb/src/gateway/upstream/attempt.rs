@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::header::{EXPECT, HOST};
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::answer::Carrier;
@@ -19,8 +19,8 @@ use super::verdict::tell;
 use super::{Picked, ServerInfo, framing, harvest};
 use crate::control::Report;
 use crate::control::score::Verdict;
-use crate::gateway::Reason;
 use crate::gateway::body::in_full;
+use crate::gateway::{Reason, websocket};
 
 /// What became of a try.
 pub(super) struct Tried {
@@ -221,7 +221,16 @@ fn arrived(trip: &Trip<'_>, response: Response<Incoming>, link: Box<Link>) -> Re
 
 fn check(trip: &Trip<'_>, response: &Response<Incoming>) -> Result<(), Failure> {
     framing::refuse(response.status(), response.version(), response.headers(), trip.upgrades)
-        .map_err(|cause| Failure::new(Reason::UpstreamGarbage, cause))
+        .map_err(|cause| Failure::new(Reason::UpstreamGarbage, cause))?;
+    match &trip.accept {
+        Some(accept)
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                && !websocket::is_accepted(response.headers(), accept) =>
+        {
+            Err(Failure::new(Reason::UpstreamGarbage, "a WebSocket opened with another key than was sent"))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn open_link(trip: &Trip<'_>, server: &ServerInfo, kind: Kind) -> Result<Box<Link>, Failure> {

@@ -30,12 +30,12 @@ struct MadeFrom {
     proxy_protocol: bool,
 }
 
-/// Why a pool's connector cannot be made.
+/// Why a connector cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("pool {pool:?}: {what}: {value}; {mend}")]
+#[error("{whose}: {what}: {value}; {mend}")]
 pub struct ConnectorError {
-    /// The pool.
-    pub pool: String,
+    /// What it is for, as `pool "web"`.
+    pub whose: String,
     /// The key.
     pub what: String,
     /// What it says.
@@ -68,10 +68,11 @@ impl Connector {
         }
         let (mut connector, mut name) = (None, None);
         if let Some(settings) = &config.tls {
-            connector = Some(tls::config(&config.name, settings, config.protocol)?.into());
+            let whose = format!("pool {:?}", config.name);
+            connector = Some(tls::config(&whose, settings, config.protocol)?.into());
             if let Some(asked) = &settings.server_name {
                 name = Some(ServerName::try_from(asked.clone()).map_err(|_| ConnectorError {
-                    pool: config.name.clone(),
+                    whose,
                     what: "tls.server_name".to_owned(),
                     value: format!("{asked:?}"),
                     mend: "give a DNS name or an address".to_owned(),

@@ -32,7 +32,7 @@ mod stream;
 mod tee;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(in crate::gateway) mod tls;
 mod trip;
 mod verdict;
 mod worker;

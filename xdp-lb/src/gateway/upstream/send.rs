@@ -15,11 +15,12 @@ use hyper::upgrade::OnUpgrade;
 use super::answer::{self, Carrier};
 use super::attempt::{Arrived, Failure, Tried, attempt, can_begin_again, may_repeat, spoilt};
 use super::outgoing::Upload;
+use super::splice::{Client, splice};
 use super::trip::{Letter, Origin, Trail, Trip, now};
 use super::verdict::{Guards, tell};
-use super::{Picked, Pool, Worker, harvest, method, send_for, splice};
+use super::{Picked, Pool, Worker, harvest, method, send_for};
 use crate::control::score::{ServerId, Verdict};
-use crate::gateway::{Body, Exchange, Reason, Refusal};
+use crate::gateway::{Body, Exchange, Reason, Refusal, Tunnel};
 
 /// What a route may say of how its requests are sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,12 +80,13 @@ pub(super) async fn run(
     }
     let (mut head, body) = request.into_parts();
     let is_idempotent = method::is_idempotent(&head.method);
-    let upgrade = upgrade(&mut head, &body, pool);
+    let client = upgrade(&mut head, &body, pool);
+    let accept = client.as_ref().and_then(|client| client.accept(&head.headers));
     let upload = (!body.is_empty()).then(|| {
         Upload::new(body, if is_idempotent || config.retry.tries > 1 { config.retry.body_bytes } else { 0 })
     });
-    let trip =
-        Trip { pool, worker, origin, deadline, repeats: is_idempotent, upload, upgrades: upgrade.is_some() };
+    let upgrades = client.is_some();
+    let trip = Trip { pool, worker, origin, deadline, repeats: is_idempotent, upload, upgrades, accept };
     // A server of HTTP/2 may say that it has not looked at a request that left.
     let mut letter = Letter::new(head, is_idempotent || pool.connector().is_http2());
     let mut tried = Vec::new();
@@ -127,7 +129,7 @@ pub(super) async fn run(
             Ok(mut arrived) => {
                 let report = arrived.report.take();
                 let guards = Guards::new(entry, picked, arrived.is_failure, took, report);
-                settle(&trip, arrived, guards, upgrade)
+                settle(&trip, arrived, guards, client)
             }
             Err(failure) => Err(refusal(failure)),
         };
@@ -135,8 +137,8 @@ pub(super) async fn run(
 }
 
 /// The client's wish for another protocol, if it can be passed on.
-fn upgrade(head: &mut Parts, body: &Body, pool: &Arc<Pool>) -> Option<OnUpgrade> {
-    let client = head.extensions.remove::<OnUpgrade>()?;
+fn upgrade(head: &mut Parts, body: &Body, pool: &Arc<Pool>) -> Option<Client> {
+    let (upgrade, tunnel) = (head.extensions.remove::<OnUpgrade>()?, head.extensions.remove::<Tunnel>());
     if !head.headers.contains_key(UPGRADE) {
         return None;
     }
@@ -150,7 +152,7 @@ fn upgrade(head: &mut Parts, body: &Body, pool: &Arc<Pool>) -> Option<OnUpgrade>
         head.headers.remove(UPGRADE);
         return None;
     }
-    Some(client)
+    Some(Client { upgrade, tunnel })
 }
 
 /// Another server, if the time and the budget allow one.
@@ -211,16 +213,16 @@ fn settle(
     trip: &Trip<'_>,
     arrived: Arrived,
     guards: Guards,
-    upgrade: Option<OnUpgrade>,
+    client: Option<Client>,
 ) -> Result<Response<Body>, Refusal> {
     let config = trip.pool.config();
     let Arrived { response, carrier, .. } = arrived;
     let (mut head, incoming) = response.into_parts();
-    match (carrier, upgrade) {
+    match (carrier, client) {
         (Carrier::Link(link), Some(client)) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             head.extensions.clear();
-            splice::splice(link, client, guards, config.timeouts.idle);
+            splice(link, client, guards, config.timeouts.idle);
             Ok(Response::from_parts(head, Body::empty()))
         }
         (carrier, _) => {

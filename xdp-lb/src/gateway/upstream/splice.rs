@@ -7,21 +7,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy_bidirectional};
 
 use super::link::Link;
 use super::verdict::Guards;
+use crate::gateway::{Tunnel, websocket};
+
+/// The client's side: a connection, or a stream of one.
+pub(super) struct Client {
+    pub(super) upgrade: OnUpgrade,
+    /// Of a stream.
+    pub(super) tunnel: Option<Tunnel>,
+}
+
+impl Client {
+    /// What a server has to say to a WebSocket that is the gateway's own wish: of a client's own it is the client that
+    /// looks.
+    pub(super) fn accept(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        self.tunnel.as_ref().and_then(|_| websocket::accept(headers))
+    }
+}
 
 /// Joins both, until both have ended, one failed, or nothing came from either for `idle`. The request is in flight as
 /// long.
-pub(super) fn splice(link: Box<Link>, client: OnUpgrade, mut guards: Guards, idle: Duration) {
+pub(super) fn splice(link: Box<Link>, client: Client, mut guards: Guards, idle: Duration) {
     guards.succeed();
     tokio::spawn(async move {
-        let _guards = guards;
+        let Client { upgrade, tunnel } = client;
+        let _held = (guards, tunnel);
         // hyper gives the client's side up when the answer is written, or never.
-        let Ok(Ok(client)) = tokio::time::timeout(idle, client).await else { return };
+        let Ok(Ok(client)) = tokio::time::timeout(idle, upgrade).await else { return };
         let (server, early) = link.into_stream().await;
         let stirred = Stirred::default();
         let mut client = Watched { inner: TokioIo::new(client), stirred: stirred.clone() };

@@ -12,15 +12,15 @@ use super::ConnectorError;
 use crate::config::gateway::{CertificateFiles, UpstreamProtocol, UpstreamTls};
 use crate::probe::tls::AnyCertificate;
 
-/// What handshakes with a pool's servers need. Reads files.
-pub(super) fn config(
-    pool: &str,
+/// What handshakes with the servers of `whose` need. Reads files.
+pub(in crate::gateway) fn config(
+    whose: &str,
     tls: &UpstreamTls,
     protocol: UpstreamProtocol,
 ) -> Result<Arc<ClientConfig>, ConnectorError> {
     let provider = Arc::new(ring::default_provider());
     let fail = |what: &str, value: String, mend: &str| ConnectorError {
-        pool: pool.to_owned(),
+        whose: whose.to_owned(),
         what: what.to_owned(),
         value,
         mend: mend.to_owned(),
@@ -113,7 +113,7 @@ mod tests {
             (UpstreamTls { ca: Some(empty.clone()), ..plain.clone() }, ["tls.ca", "no certificate is in it"]),
             (UpstreamTls { certificate, verify: false, ..plain.clone() }, ["tls.key", "/none/key.pem"]),
         ] {
-            let error = config("books", &tls, UpstreamProtocol::Http1).unwrap_err().to_string();
+            let error = config("pool \"books\"", &tls, UpstreamProtocol::Http1).unwrap_err().to_string();
             assert!(error.contains("books") && words.iter().all(|word| error.contains(word)), "{error}");
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 
 use super::outgoing::Upload;
 use super::send::{SendOptions, run};
@@ -81,6 +81,8 @@ pub(super) struct Trip<'a> {
     pub(super) upload: Option<Upload>,
     /// The client asks for another protocol on its connection.
     pub(super) upgrades: bool,
+    /// What a server has to accept it with, where the gateway vouches for that.
+    pub(super) accept: Option<HeaderValue>,
 }
 
 /// The head of a request, for one try or for several.

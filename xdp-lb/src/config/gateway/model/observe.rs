@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::UpstreamTls;
 use crate::config::live::Ratio;
 
 /// `[admin]` of the gateway.
@@ -40,10 +41,12 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Trace {
-    /// Collector that takes OTLP over HTTP, `http://host:4318`; spans go to `/v1/traces` below it.
+    /// Collector that takes OTLP over HTTP, `http://host:4318` or by https; spans go to `/v1/traces` below it.
     pub endpoint: http::Uri,
     /// Share of requests without a decision of their caller that are traced.
     pub sample: Ratio,
     /// `service.name`.
     pub service: String,
+    /// How TLS is spoken with it; `None` exactly where it is not.
+    pub tls: Option<UpstreamTls>,
 }

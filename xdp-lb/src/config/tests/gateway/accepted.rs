@@ -105,6 +105,7 @@ fn the_process_and_what_is_seen_of_it() {
                 requests_per_connection: 10_000,
                 streams: 64,
                 resets_per_second: 50,
+                idle_frames_per_second: 500,
                 connections: 10_000,
             },
             max_in_flight: 20_000,
@@ -124,9 +125,18 @@ fn the_process_and_what_is_seen_of_it() {
     assert_eq!(
         config.trace,
         Some(Trace {
-            endpoint: "http://127.0.0.1:4318".parse().unwrap(),
+            endpoint: "https://127.0.0.1:4318".parse().unwrap(),
             sample: Ratio::thousandths(50),
             service: "edge".to_owned(),
+            tls: Some(UpstreamTls {
+                server_name: Some("traces.internal".to_owned()),
+                verify: true,
+                ca: Some("/etc/xdp-lb/ca.pem".into()),
+                certificate: Some(CertificateFiles {
+                    certificate: "/etc/xdp-lb/client.pem".into(),
+                    key: "/etc/xdp-lb/client.key".into(),
+                }),
+            }),
         })
     );
     assert_eq!(

@@ -39,6 +39,7 @@ fn of_the_process() {
                 requests_per_connection: 0,
                 streams: 128,
                 resets_per_second: 100,
+                idle_frames_per_second: 1000,
                 connections: 65_536,
             },
             max_in_flight: 0,
@@ -65,6 +66,7 @@ fn of_tables_that_may_be_left_out() {
     ));
     assert_eq!(config.admin.unwrap().listen, "127.0.0.1:9401".parse().unwrap());
     let trace = config.trace.unwrap();
+    assert_eq!(trace.tls, None);
     assert_eq!((trace.sample, trace.service.as_str()), (Ratio::thousandths(10), "xdp-lb"));
     let tls = config.listeners[0].tls.clone().unwrap();
     assert_eq!((tls.client_auth, tls.client_ca, tls.min_version), (ClientAuth::Off, None, TlsVersion::Tls12));

@@ -53,9 +53,11 @@ headers = ["x-key"]"#, &[
     ("traces to nowhere", At::Top, "[trace]", &[
         r#"gateway.toml:4: trace.endpoint: missing: expected the address of a collector, as "http://127.0.0.1:4318""#,
     ]),
-    ("a collector by TLS", At::Top, r#"[trace]
-endpoint = "https://a:4318""#, &[
-        r#"gateway.toml:5: trace.endpoint = "https://a:4318": expected the address of a collector, as "http://127.0.0.1:4318": this version speaks plain HTTP with collectors: name one on this machine"#,
+    ("TLS with a collector that has none", At::Top, r#"[trace]
+endpoint = "http://a:4318"
+tls = { insecure = true }"#, &[
+        r#"gateway.toml:6: trace.tls.insecure = true: unknown key: write verify = false"#,
+        r#"gateway.toml:6: trace.tls: has no effect with an endpoint by http: name one by https, or remove this"#,
     ]),
     ("a collector that is none", At::Top, r#"[trace]
 endpoint = "a:4318"

@@ -78,6 +78,60 @@ async fn resets_before_anybody_looked_at_the_streams_are_a_flood_too() {
     until("the connection is closed", || server.connections().open == 0).await;
 }
 
+/// What begins each connection: the preface, and settings that say nothing.
+const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[tokio::test]
+async fn what_has_begun_has_to_end_in_time() {
+    let mut gateway = gateway();
+    gateway.limits.header_timeout = Duration::from_millis(300);
+    let (server, address) = start(&listener("web"), &gateway);
+    let open = b"\0\0\x06\x01\x01\0\0\0\x01\x82\x86\x84\x41\x01a";
+    let rows: [&[u8]; 5] =
+        [&open[..], &open[..12], &open[..4], b"\0\0\x08\x06\0\0\0\0\0\0", b"\0\0\x05\xfa\0\0\0\0\0"];
+    for (closed, bytes) in (1..).zip(rows) {
+        let mut stream = connect(address).await;
+        stream.write_all(BEGIN).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut end = Vec::new();
+        // A byte now and then makes no difference; the client of a connection that is gone is told of an error.
+        let _ = timeout(DEADLINE, stream.read_to_end(&mut end)).await.expect("it is closed");
+        until("it is counted", || server.connections().slow_heads == closed).await;
+    }
+    // One that says nothing, or is in the midst of a body, has other limits.
+    let mut quiet = connect(address).await;
+    quiet.write_all(BEGIN).await.unwrap();
+    let mut sender = client(address).await;
+    let never = tokio::spawn(sender.send_request(request("/never")));
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(sender.send_request(request("/")).await.unwrap().status(), 200);
+    assert_eq!((server.connections().slow_heads, server.connections().open), (5, 2));
+    never.abort();
+}
+
+#[tokio::test]
+async fn frames_that_carry_nothing_are_a_flood() {
+    let mut gateway = gateway();
+    gateway.limits.idle_frames_per_second = 200;
+    let (server, address) = start(&listener("web"), &gateway);
+    let ping: &[u8] = b"\0\0\x08\x06\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let settings: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    let window: &[u8] = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01";
+    let priority: &[u8] = b"\0\0\x05\x02\0\0\0\0\x01\0\0\0\0\x10";
+    let unknown: &[u8] = b"\0\0\0\xfa\0\0\0\0\0";
+    for (closed, frame) in (1..).zip([ping, settings, window, priority, unknown]) {
+        let mut stream = connect(address).await;
+        stream.write_all(BEGIN).await.unwrap();
+        // As many as are allowed, and then twice as many; nobody reads the answers.
+        stream.write_all(&frame.repeat(150)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!((server.connections().reset_floods, server.connections().open), (closed - 1, 1));
+        stream.write_all(&frame.repeat(300)).await.unwrap();
+        until("it is counted", || server.connections().reset_floods == closed).await;
+        until("the connection is closed", || server.connections().open == 0).await;
+    }
+}
+
 #[tokio::test]
 async fn trailers_that_may_not_be_are_refused_as_in_http_1() {
     let (_server, address) = start(&listener("web"), &gateway());

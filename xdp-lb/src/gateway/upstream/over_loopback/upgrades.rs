@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::bed::{Bed, Scripted, config, head};
-use crate::gateway::Body;
+use crate::gateway::{Body, Reason, Tunnel};
 
 /// A gateway in small: hyper's server, and the way to the pool.
 async fn front(bed: Arc<Bed>) -> SocketAddr {
@@ -116,6 +116,37 @@ async fn a_server_that_does_not_want_to_gives_an_ordinary_answer() {
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
     bed.quiet().await;
     assert_eq!(bed.worker.kept(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_answers_another_key_opens_no_websocket() {
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    for (accept, status) in [("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Some(101)), ("wrong", None)] {
+        let server = Scripted::new(move |_, mut stream| async move {
+            head(&mut stream).await.unwrap();
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                 sec-websocket-accept: {accept}\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        })
+        .await;
+        let bed = Bed::new(&config(&[server.address]));
+        let mut request = http::Request::get("/chat").body(Body::empty()).unwrap();
+        let fields = [("host", "x"), ("upgrade", "websocket"), ("sec-websocket-key", KEY)];
+        for (name, value) in fields {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let nobody = hyper::upgrade::on(http::Request::new(()));
+        request.extensions_mut().insert(nobody);
+        request.extensions_mut().insert(Tunnel::holding(()));
+        match (bed.send(request).await, status) {
+            (Ok(response), Some(status)) => assert_eq!(response.status(), status),
+            (Err(refusal), None) => assert_eq!(refusal.reason, Reason::UpstreamGarbage),
+            (other, _) => panic!("{accept}: {other:?}"),
+        }
+        bed.quiet().await;
+    }
 }
 
 #[tokio::test]
