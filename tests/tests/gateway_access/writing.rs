@@ -102,3 +102,56 @@ pool = "api"
         ["host", "x-api-key", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"];
     assert_eq!(names, sent, "{told:?}");
 }
+
+#[test]
+fn no_header_asks_for_a_method_that_is_refused() {
+    require_root!();
+    let netns = Netns::new("access").unwrap();
+    let server = api(&netns);
+    let mut gateway = Gateway::new(&netns).unwrap();
+    gateway.write("orders.yaml", super::contract::DOCUMENT).unwrap();
+    let config = format!(
+        "{COMMON}{}",
+        r#"
+[[openapi]]
+name = "orders"
+path = "{folder}/orders.yaml"
+[[route]]
+name = "posts"
+prefix = "/posts"
+methods = ["POST"]
+pool = "api"
+[[route]]
+name = "tunnel"
+prefix = "/tunnel"
+methods = ["POST"]
+method_override = "pass"
+pool = "api"
+[[route]]
+name = "orders"
+prefix = "/orders"
+pool = "api"
+openapi = { document = "orders" }
+[[route]]
+name = "open"
+pool = "api"
+"#
+    );
+    gateway.start(&config).unwrap();
+    let delete = "X-HTTP-Method-Override: DELETE";
+    for (line, header, status) in [
+        ("POST /posts", delete, 400),
+        ("POST /posts", "X_Method-Override: delete", 400),
+        ("POST /posts", "X-HTTP-Method-Override: POST", 200),
+        ("PUT /orders/1", delete, 400),
+        ("POST /tunnel", delete, 200),
+        ("POST /any", delete, 200),
+    ] {
+        let seen = ask(&netns, &[&format!("{line} HTTP/1.1"), header], "");
+        assert_eq!(seen.status, status, "{line} {header}: {seen:?}");
+        if status == 400 {
+            assert_eq!(seen.reason(), "method_override", "{line} {header}: {seen:?}");
+        }
+        assert_eq!(server.take_asked().len(), usize::from(status == 200), "{line} {header}");
+    }
+}

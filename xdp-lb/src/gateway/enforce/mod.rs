@@ -3,6 +3,7 @@
 mod cookies;
 mod fields;
 mod hop;
+mod method;
 mod path;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use super::{BodyError, Refusal};
 
 pub use cookies::join_cookies;
 pub use hop::strip_hop_by_hop;
+pub use method::check_method_override;
 pub use path::check_path;
 
 /// Whom a request is for.

@@ -87,6 +87,9 @@ impl Handle {
                 return policy.preflight(&head);
             }
         }
+        if plan.one_method {
+            enforce::check_method_override(&head.method, &head.headers)?;
+        }
         let body = receive(visit, plan, &head.headers, body, chunked).await?;
         self.admit(site, visit, route, config, &mut head).await?;
         let way = Way { plan, config, rest };

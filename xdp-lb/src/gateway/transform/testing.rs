@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::request::Parts;
 
 use crate::config::gateway::{
-    Access, Action, Forwarded, Gateway, Limits, PathPattern, RequestChanges, ResponseChanges, Route,
+    Access, Action, Forwarded, Gateway, Limits, MethodOverride, PathPattern, RequestChanges, ResponseChanges, Route,
     Template, TemplatePart,
 };
 use crate::gateway::{Exchange, Identity, Peer, RequestId, Scheme, TlsPeer};
@@ -80,6 +80,7 @@ pub(crate) fn route(name: &str, path: PathPattern) -> Route {
         hosts: Vec::new(),
         path,
         methods: Vec::new(),
+        method_override: MethodOverride::Refuse,
         conditions: Vec::new(),
         action: Action::Forward(vec![(0, 1)]),
         body_bytes: None,

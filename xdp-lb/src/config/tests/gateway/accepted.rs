@@ -326,6 +326,7 @@ fn routes() {
             ],
             path: PathPattern::Path("/api/movies/{id}/{*rest}".to_owned()),
             methods: vec![Method::GET, Method::from_bytes(b"PURGE").unwrap()],
+            method_override: MethodOverride::Pass,
             conditions: vec![
                 Condition::Header(header("x-canary"), Test::Is("yes".to_owned())),
                 Condition::Header(header("x-agent"), Test::Matches("(?i)curl/.*".to_owned())),

@@ -172,6 +172,7 @@ fn of_a_route() {
             hosts: Vec::new(),
             path: PathPattern::Prefix(String::new()),
             methods: Vec::new(),
+            method_override: MethodOverride::Refuse,
             conditions: Vec::new(),
             action: Action::Forward(vec![(0, 1)]),
             body_bytes: None,
