@@ -7,8 +7,8 @@ use http::HeaderValue;
 use http::request::Parts;
 
 use crate::config::gateway::{
-    Access, Action, Forwarded, Gateway, Limits, MethodOverride, PathPattern, RequestChanges, ResponseChanges, Route,
-    Template, TemplatePart,
+    Access, Action, Forwarded, Gateway, Limits, MethodOverride, PathPattern, RequestChanges, ResponseChanges,
+    Route, Template, TemplatePart,
 };
 use crate::gateway::{Exchange, Identity, Peer, RequestId, Scheme, TlsPeer};
 

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
 
-use super::{BodyTransform, Compression, ContractMode, ContractUse, Cors, HeaderChanges, QueryChanges, Template};
+use super::{
+    BodyTransform, Compression, ContractMode, ContractUse, Cors, HeaderChanges, QueryChanges, Template,
+};
 use crate::config::live::Ratio;
 
 /// `[[route]]`: the first whose host, path and conditions fit takes a request. Where several paths fit, an exact one goes

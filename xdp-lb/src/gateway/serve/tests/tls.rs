@@ -138,6 +138,45 @@ async fn certificates_are_chosen_by_name_and_read_again() {
 }
 
 #[tokio::test]
+async fn a_broken_certificate_keeps_no_other_from_being_renewed() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let client_ca = directory.path().join("ca.pem");
+    std::fs::write(&client_ca, &authority.pem).unwrap();
+    let names = ["first.example", "second.example"];
+    let files = names.map(|name| authority.write(directory.path(), name));
+    let asked = ListenerTls {
+        client_auth: ClientAuth::Optional,
+        client_ca: Some(client_ca.clone()),
+        ..settings(files.to_vec())
+    };
+    let tls = TlsContext::load(&asked, true, SystemTime::UNIX_EPOCH, None).unwrap();
+    let listener = Listener { tls: Some(asked), ..listener("secure") };
+    let (server, address) = start(&listener, &hasty());
+    let old = files.clone().map(|files| der(&files));
+
+    std::fs::write(&files[0].certificate, "no certificate").unwrap();
+    std::fs::write(&client_ca, "no authority").unwrap();
+    authority.write(directory.path(), names[1]);
+    let refreshed = tls.refresh(SystemTime::UNIX_EPOCH);
+    let mut told: Vec<_> = refreshed.errors.into_iter().map(|error| error.file).collect();
+    told.sort();
+    assert_eq!((refreshed.read, told), (1, vec![client_ca.clone(), files[0].certificate.clone()]));
+    let again = refreshed.context.unwrap().refresh(SystemTime::UNIX_EPOCH);
+    assert!(again.context.is_none() && again.errors.is_empty(), "told of once");
+
+    server.refresh_certificates();
+    for (name, expected) in names.into_iter().zip([old[0].clone(), der(&files[1])]) {
+        let stream = handshake(address, &authority, name, None, &[]).await.unwrap();
+        assert_eq!(served(&stream), expected, "{name}");
+    }
+    assert_ne!(der(&files[1]), old[1]);
+    authority.write(directory.path(), names[0]);
+    server.refresh_certificates();
+    let stream = handshake(address, &authority, names[0], None, &[]).await.unwrap();
+    assert_eq!(served(&stream), der(&files[0]), "what was broken is read when it is whole again");
+}
+
+#[tokio::test]
 async fn clients_have_to_have_a_certificate_or_need_not() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let directory = tempfile::tempdir().unwrap();
