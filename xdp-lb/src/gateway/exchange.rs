@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::Reason;
+use super::contract::Unchecked;
 
 /// A connection, as its other end is known.
 #[derive(Debug)]
@@ -151,6 +152,8 @@ pub struct Exchange {
     pub cause: Option<String>,
     /// What of the API's description was violated, where that is only reported.
     pub violations: u32,
+    /// Why the answer was not held against the API's description, where it should have been.
+    pub unchecked: Option<Unchecked>,
     /// Status of the answer.
     pub status: u16,
     /// Bytes of the request's body passed on.
@@ -190,6 +193,7 @@ pub(super) mod tests {
             reason: None,
             cause: None,
             violations: 0,
+            unchecked: None,
             status: 200,
             received: 0,
             sent: 0,

@@ -71,6 +71,7 @@ impl Visit {
             reason: None,
             cause: None,
             violations: 0,
+            unchecked: None,
             status: 0,
             received: 0,
             sent: 0,
