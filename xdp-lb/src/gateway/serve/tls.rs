@@ -3,7 +3,6 @@
 mod certificate;
 mod watched;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -18,6 +17,7 @@ use rustls::{ProtocolVersion, RootCertStore, ServerConfig, ServerConnection};
 
 use crate::config::gateway::{CertificateFiles, ClientAuth, ListenerTls, TlsVersion};
 use crate::gateway::{ClientCertificate, TlsPeer};
+use crate::regular;
 use certificate::{ByName, Certificate};
 use watched::{Changes, FromFiles};
 
@@ -224,7 +224,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(file).map_err(|cause| TlsError {
+    regular::read(file).map_err(|cause| TlsError {
         file: file.to_owned(),
         problem: format!("it cannot be read: {cause}"),
         mend: "check that it is there and that the gateway's user may read it",

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::ConnectorError;
 use crate::config::gateway::{CertificateFiles, UpstreamProtocol, UpstreamTls};
 use crate::probe::tls::AnyCertificate;
+use crate::regular;
 
 /// What the files of a pool's TLS hold.
 pub(super) struct Material {
@@ -118,7 +119,8 @@ fn roots(
     let mend = "give a PEM file with the certificates of the authorities to trust";
     let broken = |e: String| fail("tls.ca", format!("{}: {e}", ca.display()), mend);
     let mut roots = Vec::new();
-    for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| broken(e.to_string()))? {
+    let text = regular::read(ca).map_err(|e| broken(e.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|e| broken(e.to_string()))?;
         RootCertStore::empty().add(certificate.clone()).map_err(|e| broken(e.to_string()))?;
         roots.push(certificate);
@@ -130,17 +132,20 @@ fn identity(
     files: &CertificateFiles,
     fail: &dyn Fn(&str, String, &str) -> ConnectorError,
 ) -> Result<Identity, ConnectorError> {
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
-    let chain = chain.map_err(|e| {
-        let value = format!("{}: {e}", files.certificate.display());
-        fail("tls.certificate", value, "give a PEM file with the certificate chain")
-    })?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| {
-        let value = format!("{}: {e}", files.key.display());
-        fail("tls.key", value, "give a PEM file with the certificate's key")
-    })?;
-    Ok((chain, key))
+    let broken = |key: &str, file: &Path, why: String, mend: &str| {
+        fail(key, format!("{}: {why}", file.display()), mend)
+    };
+    let chain = |why| {
+        let mend = "give a PEM file with the certificate chain";
+        broken("tls.certificate", &files.certificate, why, mend)
+    };
+    let text = regular::read(&files.certificate).map_err(|e| chain(e.to_string()))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let certificates = certificates.map_err(|e| chain(e.to_string()))?;
+    let key = |why| broken("tls.key", &files.key, why, "give a PEM file with the certificate's key");
+    let text = regular::read(&files.key).map_err(|e| key(e.to_string()))?;
+    let private = PrivateKeyDer::from_pem_slice(&text).map_err(|e| key(e.to_string()))?;
+    Ok((certificates, private))
 }
 
 #[cfg(test)]

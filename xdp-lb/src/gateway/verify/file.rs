@@ -1,6 +1,6 @@
 //! A file whose contents are used in a form of their own, and read again when it changes.
 
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::error::Mistake;
 use super::slot::Slot;
 use super::{BuildError, FileError};
+use crate::regular;
 
 /// Bytes of a file at most.
 const MOST_BYTES: u64 = 16 << 20;
@@ -70,7 +71,7 @@ impl<T> Watched<T> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |cause: std::io::Error| Mistake::whole(format!("cannot be read: {cause}"));
         let read = || -> Result<Read<T>, Fault> {
-            let mut file = fs::File::open(&self.path).map_err(|cause| (None, unreadable(cause)))?;
+            let mut file = regular::open(&self.path).map_err(|cause| (None, unreadable(cause)))?;
             // Of the open file, before it is read: what is written meanwhile gives another stamp.
             let stamp = file.metadata().map(stamp).map_err(|cause| (None, unreadable(cause)))?;
             if last.stamp == Some(stamp) {
