@@ -39,8 +39,17 @@ pub struct TlsPeer {
 pub struct ClientCertificate {
     /// As it came.
     pub der: Vec<u8>,
+    /// From when on it is valid no more, where that can be told.
+    pub until: Option<SystemTime>,
     /// Its names: common name and alternative names, parsed when first asked for.
     pub names: OnceLock<Vec<String>>,
+}
+
+impl TlsPeer {
+    /// Whether the client's certificate, valid at the handshake, is so no more.
+    pub fn has_expired(&self, now: SystemTime) -> bool {
+        self.certificate.as_ref().and_then(|certificate| certificate.until).is_some_and(|until| until <= now)
+    }
 }
 
 /// What a request came by.

@@ -75,6 +75,13 @@ impl Handle {
         let chunked = head.headers.contains_key(TRANSFER_ENCODING);
         let upgrades = head.headers.contains_key(UPGRADE);
         enforce::strip_hop_by_hop(&mut head.headers, upgrades).map_err(Refusal::from)?;
+        if visit.exchange.peer.tls.as_ref().is_some_and(|tls| tls.has_expired(visit.exchange.wall)) {
+            let detail =
+                "the client's certificate has expired since it connected: connect again with another";
+            let refusal = Refusal::new(Reason::Forbidden, detail);
+            // Of HTTP/2 it is only the stream that ends.
+            return Err(if head.version == Version::HTTP_2 { refusal } else { refusal.closing() });
+        }
         visit.place = Some(self.shedder.admit(&self.lag, fastrand::f64)?);
         site.gate.strip(&mut head.headers);
         let (route, rest) = find(site, visit, &head)?;

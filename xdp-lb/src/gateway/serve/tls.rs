@@ -11,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, RootCertStore, ServerConfig, ServerConnection};
 
@@ -31,14 +31,8 @@ pub struct TlsContext {
     http2: bool,
     /// In the order of the settings.
     certificates: Vec<FromFiles<Arc<Certificate>>>,
-    authorities: FromFiles<Authorities>,
-}
-
-/// Who may sign clients' certificates.
-#[derive(Clone)]
-struct Authorities {
-    certificates: Vec<CertificateDer<'static>>,
-    verifier: Arc<dyn ClientCertVerifier>,
+    /// Whom clients' certificates have to be signed by.
+    authorities: FromFiles<Arc<dyn ClientCertVerifier>>,
 }
 
 /// What came of looking at the files again.
@@ -65,8 +59,7 @@ pub struct TlsError {
 }
 
 impl TlsContext {
-    /// Reads all files. Sessions begun under `before` can be resumed, unless that could pass over what is now asked of
-    /// clients.
+    /// Reads all files. Sessions begun under `before` can be resumed, where clients are asked for nothing.
     ///
     /// # Errors
     /// If a file cannot be read, or is not what it has to be.
@@ -81,8 +74,7 @@ impl TlsContext {
             FromFiles::read(&paths(files), || Certificate::load(files, &provider, now))
         };
         let certificates = settings.certificates.iter().map(certificate).collect::<Result<_, _>>()?;
-        let authorities =
-            FromFiles::read(settings.client_ca.as_slice(), || Authorities::load(settings, &provider))?;
+        let authorities = FromFiles::read(settings.client_ca.as_slice(), || verifier(settings, &provider))?;
         Self::assemble(settings, http2, certificates, authorities, before)
     }
 
@@ -98,7 +90,7 @@ impl TlsContext {
         let certificates = certificates.collect();
         let authorities = self.authorities.again(
             settings.client_ca.as_slice(),
-            || Authorities::load(settings, &provider),
+            || verifier(settings, &provider),
             &mut changes,
         );
         let Changes { read, mut errors } = changes;
@@ -114,7 +106,7 @@ impl TlsContext {
         settings: &ListenerTls,
         http2: bool,
         certificates: Vec<FromFiles<Arc<Certificate>>>,
-        authorities: FromFiles<Authorities>,
+        authorities: FromFiles<Arc<dyn ClientCertVerifier>>,
         before: Option<&Self>,
     ) -> Result<Self, TlsError> {
         let first = settings.certificates.first().map(|files| files.certificate.clone());
@@ -131,20 +123,21 @@ impl TlsContext {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .map_err(internal)?
-            .with_client_cert_verifier(authorities.value.verifier.clone())
+            .with_client_cert_verifier(authorities.value.clone())
             .with_cert_resolver(Arc::new(by_name));
         let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let same = |before: &&Self| before.asks_the_same(settings, &authorities.value.certificates);
-        match before.filter(same) {
-            Some(before) => {
-                config.ticketer = before.config.ticketer.clone();
-                config.session_storage = before.config.session_storage.clone();
-            }
-            None => {
-                config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(internal)?;
-                config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
-            }
+        if settings.client_auth != ClientAuth::Off {
+            // A session that is resumed brings its client's certificate along unverified: it may have expired since, or
+            // nobody that is trusted may stand for it any more.
+            config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        } else if let Some(before) = before.filter(|before| before.asks_the_same(settings)) {
+            config.ticketer = before.config.ticketer.clone();
+            config.session_storage = before.config.session_storage.clone();
+        } else {
+            config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(internal)?;
+            config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         }
         let (config, settings) = (Arc::new(config), settings.clone());
         Ok(Self { config, settings, http2, certificates, authorities })
@@ -155,11 +148,8 @@ impl TlsContext {
         self.config.clone()
     }
 
-    /// A session that is resumed brings its client's certificate along unverified.
-    fn asks_the_same(&self, settings: &ListenerTls, authorities: &[CertificateDer<'_>]) -> bool {
-        self.settings.client_auth == settings.client_auth
-            && self.settings.min_version == settings.min_version
-            && self.authorities.value.certificates == authorities
+    fn asks_the_same(&self, settings: &ListenerTls) -> bool {
+        self.settings.client_auth == settings.client_auth && self.settings.min_version == settings.min_version
     }
 }
 
@@ -172,34 +162,36 @@ pub(super) fn peer(connection: &ServerConnection) -> TlsPeer {
             _ => "TLSv1.2",
         },
         server_name: connection.server_name().map(|name| name.to_ascii_lowercase().into()),
-        certificate: certificate
-            .map(|certificate| ClientCertificate { der: certificate.to_vec(), names: OnceLock::new() }),
+        certificate: certificate.map(|certificate| ClientCertificate {
+            until: certificate::until(certificate),
+            der: certificate.to_vec(),
+            names: OnceLock::new(),
+        }),
     }
 }
 
-impl Authorities {
-    fn load(settings: &ListenerTls, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let certificates = settings.client_ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
-        if settings.client_auth == ClientAuth::Off {
-            return Ok(Self { certificates, verifier: Arc::new(NoClientAuth) });
-        }
-        let error = |problem: String| TlsError {
-            file: settings.client_ca.clone().unwrap_or_default(),
-            problem,
-            mend: "name a file with the certificates, in PEM, of those who sign clients' certificates",
-        };
-        let mut roots = RootCertStore::empty();
-        for authority in &certificates {
-            roots.add(authority.clone()).map_err(|cause| error(cause.to_string()))?;
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-        let builder = match settings.client_auth {
-            ClientAuth::Optional => builder.allow_unauthenticated(),
-            ClientAuth::Off | ClientAuth::Required => builder,
-        };
-        let verifier = builder.build().map_err(|cause| error(cause.to_string()))?;
-        Ok(Self { certificates, verifier })
+fn verifier(
+    settings: &ListenerTls,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    if settings.client_auth == ClientAuth::Off {
+        return Ok(Arc::new(NoClientAuth));
     }
+    let error = |problem: String| TlsError {
+        file: settings.client_ca.clone().unwrap_or_default(),
+        problem,
+        mend: "name a file with the certificates, in PEM, of those who sign clients' certificates",
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in settings.client_ca.as_deref().map(certificates).transpose()?.unwrap_or_default() {
+        roots.add(authority).map_err(|cause| error(cause.to_string()))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let builder = match settings.client_auth {
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+        ClientAuth::Off | ClientAuth::Required => builder,
+    };
+    builder.build().map_err(|cause| error(cause.to_string()))
 }
 
 fn provider() -> Arc<CryptoProvider> {

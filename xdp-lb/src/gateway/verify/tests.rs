@@ -49,7 +49,7 @@ fn now() -> Instant {
 
 fn peer(certificate: Option<Vec<u8>>) -> Arc<Peer> {
     let address = SocketAddr::from(([192, 0, 2, 1], 1000));
-    let certificate = certificate.map(|der| ClientCertificate { der, names: OnceLock::new() });
+    let certificate = certificate.map(|der| ClientCertificate { der, until: None, names: OnceLock::new() });
     let tls = Some(TlsPeer { version: "TLSv1.3", server_name: None, certificate });
     Arc::new(Peer { listener: "test".into(), remote: address, local: address, tls })
 }

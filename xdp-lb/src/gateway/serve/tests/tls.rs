@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -62,14 +62,11 @@ fn settings(certificates: Vec<CertificateFiles>) -> ListenerTls {
     }
 }
 
-/// Connects under a name, which is not compared with the certificate's: that is what is asked about.
-async fn handshake(
-    address: SocketAddr,
+fn client(
     authority: &Authority,
-    name: &str,
     certificate: Option<&(String, String)>,
     protocols: &[&[u8]],
-) -> std::io::Result<TlsStream<TcpStream>> {
+) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(authority.der.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -86,8 +83,19 @@ async fn handshake(
         }
     };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Connects under a name, which is not compared with the certificate's: that is what is asked about.
+async fn handshake(
+    address: SocketAddr,
+    authority: &Authority,
+    name: &str,
+    certificate: Option<&(String, String)>,
+    protocols: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let connector = client(authority, certificate, protocols);
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
     timeout(DEADLINE, connector.connect(name, connect(address).await)).await.unwrap()
 }
 
@@ -207,6 +215,33 @@ async fn clients_have_to_have_a_certificate_or_need_not() {
             let mut rest = Vec::new();
             assert!(stream.read_to_end(&mut rest).await.is_err(), "{client_auth:?}");
             until("it is counted", || server.connections().handshakes_failed == 1).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_session_brings_a_clients_certificate_along() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let client_ca = directory.path().join("ca.pem");
+    std::fs::write(&client_ca, &authority.pem).unwrap();
+    let files = authority.write(directory.path(), "a.example");
+    let known = authority.sign("client");
+    let name = ServerName::try_from("a.example").unwrap();
+    for (client_auth, resumes) in
+        [(ClientAuth::Off, true), (ClientAuth::Optional, false), (ClientAuth::Required, false)]
+    {
+        let client_ca = Some(client_ca.clone());
+        let tls = ListenerTls { client_auth, client_ca, ..settings(vec![files.clone()]) };
+        let listener = Listener { tls: Some(tls), ..listener("secure") };
+        let (_server, address) = start(&listener, &gateway());
+        let client = client(&authority, Some(&known), &[]);
+        for expected in
+            [HandshakeKind::Full, if resumes { HandshakeKind::Resumed } else { HandshakeKind::Full }]
+        {
+            let connected = client.connect(name.clone(), connect(address).await);
+            let mut stream = timeout(DEADLINE, connected).await.unwrap().unwrap();
+            assert_eq!(get(&mut stream, "/").await.1, "hello");
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected), "{client_auth:?}");
         }
     }
 }

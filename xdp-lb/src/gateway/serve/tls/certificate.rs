@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -107,6 +107,13 @@ impl Certificate {
         })?;
         Ok(Arc::new(Self { key: Arc::new(certified), names }))
     }
+}
+
+/// From when on a certificate is valid no more, where it can be told: its last second is over then.
+pub(super) fn until(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds.checked_add(1)?))
 }
 
 fn names(file: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<Vec<String>, TlsError> {
