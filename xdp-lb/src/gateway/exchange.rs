@@ -133,7 +133,7 @@ pub struct Exchange {
     pub method: Method,
     /// In lower case, without port.
     pub host: Box<str>,
-    /// Path as sent, without query: that may hold secrets.
+    /// Path as sent, though without empty segments where these are taken out; without query: that may hold secrets.
     pub path: Box<str>,
     /// `HTTP/1.1`, `HTTP/2.0`.
     pub version: http::Version,

@@ -47,7 +47,7 @@ fn heads_of_both_versions() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         for (method, target, fields, expected) in rows {
             let head = head(version, method, target, fields);
-            let found = check(&head, BOUNDS);
+            let found = check(&head, BOUNDS, Paths::default());
             if let Err(refusal) = &found {
                 assert_eq!(refusal.closes, version != Version::HTTP_2);
             }
@@ -56,7 +56,7 @@ fn heads_of_both_versions() {
         }
     }
     let head = head(Version::HTTP_2, "GET", "/a", host);
-    let found = check(&head, BOUNDS).unwrap();
+    let found = check(&head, BOUNDS, Paths::default()).unwrap();
     assert_eq!(found.port, Some(81));
 }
 
@@ -83,7 +83,11 @@ fn fields_of_http_2() {
     ];
     for (fields, expected) in rows {
         let head = head(Version::HTTP_2, "GET", "http://a/", fields);
-        assert_eq!(check(&head, BOUNDS).err().map(|refusal| refusal.reason), *expected, "{fields:?}");
+        assert_eq!(
+            check(&head, BOUNDS, Paths::default()).err().map(|refusal| refusal.reason),
+            *expected,
+            "{fields:?}"
+        );
     }
 }
 

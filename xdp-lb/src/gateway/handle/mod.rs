@@ -27,6 +27,7 @@ use super::site::{Plan, Site, Step};
 use super::transform::{Context, cors};
 use super::upstream::Worker;
 use super::{Body, BodyError, Peer, Reason, Refusal, enforce};
+use crate::config::gateway::EmptySegments;
 
 /// A worker thread's.
 pub(super) struct Handle {
@@ -64,7 +65,12 @@ impl Handle {
         mut head: Parts,
         body: Body,
     ) -> Result<Response<Body>, Refusal> {
-        visit.exchange.host = enforce::check(&head, site.bounds)?.name.into();
+        let paths = site.config.gateway.paths;
+        if paths.empty_segments == EmptySegments::Merge {
+            enforce::merge_empty_segments(&mut head.uri);
+            visit.exchange.path = head.uri.path().into();
+        }
+        visit.exchange.host = enforce::check(&head, site.bounds, paths)?.name.into();
         if head.version == Version::HTTP_2 {
             enforce::join_cookies(&mut head.headers);
         }

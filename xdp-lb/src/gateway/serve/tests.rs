@@ -123,6 +123,7 @@ fn gateway() -> Gateway {
         },
         max_in_flight: 0,
         max_lag: Duration::ZERO,
+        paths: crate::config::gateway::Paths::default(),
     }
 }
 

@@ -71,6 +71,7 @@ pub(crate) fn gateway(trusted: &[&str], forwarded: Forwarded) -> Gateway {
         limits,
         max_in_flight: 0,
         max_lag: Duration::ZERO,
+        paths: crate::config::gateway::Paths::default(),
     }
 }
 

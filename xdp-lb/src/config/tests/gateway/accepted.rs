@@ -109,6 +109,7 @@ fn the_process_and_what_is_seen_of_it() {
             },
             max_in_flight: 20_000,
             max_lag: millis(50),
+            paths: Paths { encoded_slash: EncodedSlash::Pass, empty_segments: EmptySegments::Merge },
         }
     );
     assert_eq!(config.admin, Some(GatewayAdmin { listen: "127.0.0.1:9402".parse().unwrap() }));

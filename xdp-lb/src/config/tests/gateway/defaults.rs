@@ -43,6 +43,7 @@ fn of_the_process() {
             },
             max_in_flight: 0,
             max_lag: Duration::ZERO,
+            paths: crate::config::gateway::Paths::default(),
         }
     );
     let log = AccessLog {
