@@ -24,6 +24,8 @@ pub enum Valid {
     Formerly,
     /// From a year far away on.
     Later,
+    /// From long ago until so many seconds from now, and up to one more.
+    For(u64),
 }
 
 impl Authority {
@@ -51,6 +53,11 @@ impl Authority {
         (params.not_before, params.not_after) = match valid {
             Valid::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(4000, 1, 1)),
             Valid::Formerly => (date_time_ymd(2019, 1, 1), date_time_ymd(2020, 1, 1)),
+            Valid::For(seconds) => {
+                let now = crate::clock::wall().duration_since(std::time::UNIX_EPOCH)?;
+                let end = date_time_ymd(1970, 1, 1) + now + std::time::Duration::from_secs(seconds + 1);
+                (date_time_ymd(2020, 1, 1), end)
+            }
             Valid::Later => (date_time_ymd(3999, 1, 1), date_time_ymd(4000, 1, 1)),
         };
         let key = KeyPair::generate()?;

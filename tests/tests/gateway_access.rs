@@ -38,7 +38,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use xdp_lb_tests::answering::{Answer, Answering, Asked};
 use xdp_lb_tests::certs::{Authority, Valid};
-use xdp_lb_tests::gateway::Gateway;
+use xdp_lb_tests::gateway::{Gateway, metric};
 use xdp_lb_tests::netns::Netns;
 use xdp_lb_tests::require_root;
 use xdp_lb_tests::token::{Signer, seconds_from_now};

@@ -12,5 +12,6 @@ pub mod gateway;
 pub mod nexthop;
 mod notify;
 pub mod probe;
+mod regular;
 pub mod report;
 pub mod utilization;

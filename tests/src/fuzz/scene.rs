@@ -90,6 +90,7 @@ pub(super) fn exchange(head: &Parts, host: &str) -> Exchange {
         reason: None,
         cause: None,
         violations: 0,
+        unchecked: None,
         status: 0,
         received: 0,
         sent: 0,

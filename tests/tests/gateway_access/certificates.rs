@@ -79,3 +79,50 @@ pool = "api"
     let plain = get(&netns, "/machines", &[]);
     assert_eq!(plain.status, 403, "there is no certificate without TLS");
 }
+
+#[test]
+fn a_certificate_that_expires_is_taken_no_more() {
+    require_root!();
+    let netns = Netns::new("access").unwrap();
+    let _server = api(&netns);
+    let mut gateway = Gateway::new(&netns).unwrap();
+    let ours = Authority::new("ours").unwrap();
+    let site = ours.issue(&["api.test"], Valid::Now).unwrap();
+    gateway.write("ca.pem", ours.pem()).unwrap();
+    gateway.write("site.pem", site.certificate).unwrap();
+    gateway.write("site.key", site.key).unwrap();
+    let config = format!(
+        "{COMMON}{}",
+        r#"
+[[listener]]
+name = "tls"
+address = "127.0.0.1:8443"
+[listener.tls]
+certificates = [{ certificate = "{folder}/site.pem", key = "{folder}/site.key" }]
+client_auth = "required"
+client_ca = "{folder}/ca.pem"
+[[route]]
+name = "open"
+pool = "api"
+"#
+    );
+    gateway.start(&config).unwrap();
+    let brief = ours.issue(&["billing.jobs.test"], Valid::For(5)).unwrap();
+    gateway.write("brief.pem", brief.certificate).unwrap();
+    gateway.write("brief.key", brief.key).unwrap();
+    // One connection, and a request on it each half second.
+    let mut command = netns.command("curl");
+    command.args(["--silent", "--http1.1", "--max-time", "30", "--rate", "2/s", "--output", "/dev/null"]);
+    command.args(["--write-out", "%{http_code} %{num_connects}\n"]);
+    command.args(["--resolve", "api.test:8443:127.0.0.1", "https://api.test:8443/[1-30]"]);
+    for (flag, file) in [("--cacert", "ca.pem"), ("--cert", "brief.pem"), ("--key", "brief.key")] {
+        command.arg(flag).arg(gateway.folder().join(file));
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let seen: Vec<_> = text.lines().collect();
+    assert_eq!(seen[..2], ["200 1", "200 0"], "{text}");
+    let end = seen.iter().position(|line| *line != "200 0" && *line != "200 1").expect("it expires");
+    assert_eq!(seen[end], "403 0", "{text}");
+    assert!(seen[end + 1..].iter().all(|line| line.starts_with("000")), "nor is it at a handshake: {text}");
+}

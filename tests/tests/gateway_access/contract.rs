@@ -34,7 +34,11 @@ fn requests_and_answers_keep_to_the_description() {
     let netns = Netns::new("access").unwrap();
     let answer = |asked: &Asked| {
         let answer = Response::builder().header("content-type", "application/json");
-        let text = if asked.target.path().ends_with("/7") { r#"{"total":"x"}"# } else { r#"{"total":1}"# };
+        let wrong = asked.target.path().ends_with("/7") || asked.target.path().ends_with("/8");
+        let text = if wrong { r#"{"total":"x"}"# } else { r#"{"total":1}"# };
+        let coded = asked.target.path().ends_with("/8").then_some("gzip");
+        let answer =
+            coded.into_iter().fold(answer, |answer, coding| answer.header("content-encoding", coding));
         answer.body(text.to_owned()).unwrap()
     };
     let server = Answering::start(netns.handle(), 9001, answer).unwrap();
@@ -122,4 +126,10 @@ openapi = { document = "orders", base_path = "/v2", responses = "enforce" }
     let enforced = put("/v2/orders/7", &[json], good);
     assert_eq!((enforced.status, enforced.reason()), (502, "answer_refused"), "{enforced:?}");
     assert!(!enforced.body.to_string().contains("total"), "what is inside stays inside: {enforced:?}");
+
+    let sample = "xdp_lb_gateway_answers_unchecked_total{route=\"enforced\",reason=\"encoded\"}";
+    assert_eq!(metric(&gateway.metrics().unwrap(), sample).unwrap(), 0.0);
+    assert_eq!(put("/v2/orders/8", &[json], good).status, 200, "what cannot be read passes");
+    assert_eq!(metric(&gateway.metrics().unwrap(), sample).unwrap(), 1.0, "and is counted");
+    gateway.logged(|line| line.contains(r#""unchecked":"encoded""#)).unwrap();
 }

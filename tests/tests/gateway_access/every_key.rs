@@ -26,7 +26,7 @@ fn a_configuration_with_every_key_runs() {
     let secret = json!({"kty": "oct", "kid": "a", "k": URL_SAFE_NO_PAD.encode([7; 32])});
     gateway.write("jwks.json", json!({"keys": [secret]}).to_string()).unwrap();
     gateway.write("keys", key_line("a", "0123456789abcdef")).unwrap();
-    gateway.write("users", "").unwrap();
+    gateway.write("users", "# nobody\n").unwrap();
     gateway.write("movies.yaml", DOCUMENT).unwrap();
     gateway.write("login.json", r#"[{"address": "127.0.0.1:9002"}]"#).unwrap();
     gateway.start(&config).unwrap();

@@ -102,3 +102,126 @@ pool = "api"
         ["host", "x-api-key", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"];
     assert_eq!(names, sent, "{told:?}");
 }
+
+#[test]
+fn no_header_asks_for_a_method_that_is_refused() {
+    require_root!();
+    let netns = Netns::new("access").unwrap();
+    let server = api(&netns);
+    let mut gateway = Gateway::new(&netns).unwrap();
+    gateway.write("orders.yaml", super::contract::DOCUMENT).unwrap();
+    let config = format!(
+        "{COMMON}{}",
+        r#"
+[[openapi]]
+name = "orders"
+path = "{folder}/orders.yaml"
+[[route]]
+name = "posts"
+prefix = "/posts"
+methods = ["POST"]
+pool = "api"
+[[route]]
+name = "tunnel"
+prefix = "/tunnel"
+methods = ["POST"]
+method_override = "pass"
+pool = "api"
+[[route]]
+name = "orders"
+prefix = "/orders"
+pool = "api"
+openapi = { document = "orders" }
+[[route]]
+name = "open"
+pool = "api"
+"#
+    );
+    gateway.start(&config).unwrap();
+    let delete = "X-HTTP-Method-Override: DELETE";
+    for (line, header, status) in [
+        ("POST /posts", delete, 400),
+        ("POST /posts", "X_Method-Override: delete", 400),
+        ("POST /posts", "X-HTTP-Method-Override: POST", 200),
+        ("PUT /orders/1", delete, 400),
+        ("POST /tunnel", delete, 200),
+        ("POST /any", delete, 200),
+    ] {
+        let seen = ask(&netns, &[&format!("{line} HTTP/1.1"), header], "");
+        assert_eq!(seen.status, status, "{line} {header}: {seen:?}");
+        if status == 400 {
+            assert_eq!(seen.reason(), "method_override", "{line} {header}: {seen:?}");
+        }
+        assert_eq!(server.take_asked().len(), usize::from(status == 200), "{line} {header}");
+    }
+}
+
+#[test]
+fn a_path_that_is_let_pass_is_no_other_routes() {
+    require_root!();
+    let netns = Netns::new("access").unwrap();
+    let server = api(&netns);
+    let mut gateway = Gateway::new(&netns).unwrap();
+    gateway.write("keys", key_line("ops", "0123456789abcdef")).unwrap();
+    let config = format!(
+        "{COMMON}{}",
+        r#"
+[gateway.paths]
+encoded_slash = "pass"
+empty_segments = "pass"
+[[verifier]]
+name = "keys"
+api_key = { file = "{folder}/keys" }
+[[route]]
+name = "admin"
+prefix = "/admin"
+pool = "api"
+access = { any_of = ["keys"] }
+[[route]]
+name = "projects"
+path = "/projects/{id}"
+pool = "api"
+[[route]]
+name = "open"
+prefix = "/open"
+pool = "api"
+[[route]]
+name = "moved"
+path = "/moved/{id}"
+pool = "api"
+request = { path = "/projects/{param:id}" }
+[[route]]
+name = "rest"
+pool = "api"
+"#
+    );
+    gateway.start(&config).unwrap();
+    let sees = |path: &str, status: u16| {
+        let seen = get(&netns, path, &[]);
+        assert_eq!(seen.status, status, "{path}: {seen:?}");
+        let asked: Vec<_> = server.take_asked().iter().map(|asked| asked.target.path().to_owned()).collect();
+        assert_eq!(asked, if status == 200 { vec![path.to_owned()] } else { Vec::new() }, "{path}");
+    };
+    for path in ["/open/a%2Fb", "/open//a", "/open/a%2fb//c", "//", "/a//b"] {
+        sees(path, 200);
+    }
+    for path in [
+        "//admin",
+        "/%2Fadmin",
+        "/open%2F..%2Fadmin",
+        "/open/..%2fadmin",
+        "//open/../admin",
+        "/admin%2Fx",
+        "/%61dmin",
+        "/;x/admin",
+        // To who decodes first it is what another route is for.
+        "/projects/a%2Fb",
+        "/moved/a%2Fb",
+    ] {
+        sees(path, 400);
+    }
+    gateway.reload(&config.replace(r#"empty_segments = "pass""#, r#"empty_segments = "merge""#)).unwrap();
+    let merged = get(&netns, "//open///a//?q=//", &[]);
+    assert_eq!((merged.status, &merged.body["path"]), (200, &json!("/open/a/")), "{merged:?}");
+    assert_eq!(get(&netns, "//admin", &[]).status, 401, "it is the route's that it is sent by");
+}

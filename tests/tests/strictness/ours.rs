@@ -74,7 +74,8 @@ async fn judge(verdicts: &Verdicts, number: u64, request: Request<Incoming>) -> 
     }
     verdicts.answered(number, false);
     let (mut head, body) = request.into_parts();
-    enforce::check(&head, BOUNDS).map_err(|refusal| refusal.reason)?;
+    enforce::check(&head, BOUNDS, xdp_lb::config::gateway::Paths::default())
+        .map_err(|refusal| refusal.reason)?;
     enforce::strip_hop_by_hop(&mut head.headers, false).map_err(|fault| fault.reason)?;
     body.collect().await.map_err(|error| BodyError::from(error).reason)?;
     Ok(())

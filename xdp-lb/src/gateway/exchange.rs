@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::Reason;
+use super::contract::Unchecked;
 
 /// A connection, as its other end is known.
 #[derive(Debug)]
@@ -38,8 +39,17 @@ pub struct TlsPeer {
 pub struct ClientCertificate {
     /// As it came.
     pub der: Vec<u8>,
+    /// From when on it is valid no more, where that can be told.
+    pub until: Option<SystemTime>,
     /// Its names: common name and alternative names, parsed when first asked for.
     pub names: OnceLock<Vec<String>>,
+}
+
+impl TlsPeer {
+    /// Whether the client's certificate, valid at the handshake, is so no more.
+    pub fn has_expired(&self, now: SystemTime) -> bool {
+        self.certificate.as_ref().and_then(|certificate| certificate.until).is_some_and(|until| until <= now)
+    }
 }
 
 /// What a request came by.
@@ -123,7 +133,7 @@ pub struct Exchange {
     pub method: Method,
     /// In lower case, without port.
     pub host: Box<str>,
-    /// Path as sent, without query: that may hold secrets.
+    /// Path as sent, though without empty segments where these are taken out; without query: that may hold secrets.
     pub path: Box<str>,
     /// `HTTP/1.1`, `HTTP/2.0`.
     pub version: http::Version,
@@ -151,6 +161,8 @@ pub struct Exchange {
     pub cause: Option<String>,
     /// What of the API's description was violated, where that is only reported.
     pub violations: u32,
+    /// Why the answer was not held against the API's description, where it should have been.
+    pub unchecked: Option<Unchecked>,
     /// Status of the answer.
     pub status: u16,
     /// Bytes of the request's body passed on.
@@ -190,6 +202,7 @@ pub(super) mod tests {
             reason: None,
             cause: None,
             violations: 0,
+            unchecked: None,
             status: 200,
             received: 0,
             sent: 0,

@@ -107,6 +107,8 @@ reasons! {
     NoRoute = "no_route" NOT_FOUND,
     /// A route is for it, with other methods.
     WrongMethod = "wrong_method" METHOD_NOT_ALLOWED,
+    /// A header asks for another method than the request's, where the method decides.
+    MethodOverride = "method_override" BAD_REQUEST,
     /// The client's address is not allowed.
     AddressRefused = "address_refused" FORBIDDEN,
     /// Who asks did not say who it is, or not truly.

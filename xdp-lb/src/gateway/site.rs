@@ -14,7 +14,7 @@ use super::transform::{self, Redirect, RequestEdits, Respond, ResponseEdits};
 use super::upstream::{self, Pools};
 use super::verify::{self, Gate};
 use super::wire::Bounds;
-use crate::config::gateway::{Action, GatewayConfig, LogFormat, Route};
+use crate::config::gateway::{Action, GatewayConfig, LogFormat, MethodOverride, Route};
 
 /// What answers requests.
 pub(super) struct Site {
@@ -37,6 +37,8 @@ pub(super) struct Plan {
     pub response: ResponseEdits,
     pub cors: Option<Policy>,
     pub body_bytes: u64,
+    /// Whether no header may ask for another method.
+    pub one_method: bool,
     /// Whether answers are made with what the request's head says.
     pub keeps_head: bool,
 }
@@ -138,6 +140,9 @@ impl Plan {
             response,
             cors: route.cors.as_ref().map(Policy::new),
             body_bytes: route.body_bytes.unwrap_or(body_bytes),
+            one_method: route.method_override == MethodOverride::Refuse
+                && matches!(route.action, Action::Forward(_))
+                && route.decides_by_method(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use hyper::http::request::Parts;
 use xdp_lb::config::gateway::GatewayConfig;
+use xdp_lb::config::gateway::Paths;
 use xdp_lb::gateway::enforce::{self, check_path};
 use xdp_lb::gateway::route::{Match, Table};
 use xdp_lb::gateway::transform::{Context, cors, forwarded, request_id, trace_context};
@@ -100,7 +101,10 @@ impl Judge {
 
     /// As the gateway goes on with a request.
     pub(super) fn head(&self, mut head: Parts, bounds: Bounds) {
-        let Ok(host) = enforce::check(&head, bounds).map(|host| host.name.into_owned()) else { return };
+        let Ok(host) = enforce::check(&head, bounds, Paths::default()).map(|host| host.name.into_owned())
+        else {
+            return;
+        };
         assert!(!host.is_empty() && !host.bytes().any(|byte| byte.is_ascii_uppercase()), "{host:?}");
         let upgrades = head.headers.contains_key("upgrade");
         if enforce::strip_hop_by_hop(&mut head.headers, upgrades).is_err() {
@@ -149,7 +153,7 @@ impl Judge {
         if plan.request.apply(&exchange, rest, &mut head).is_ok() {
             forwarded::apply(&self.config.gateway, &exchange, &mut head);
             let path = head.uri.path();
-            assert!(path == "*" || check_path(path).is_ok(), "a server gets {path}");
+            assert!(path == "*" || check_path(path, Paths::default()).is_ok(), "a server gets {path}");
             assert_eq!(head.headers.get_all("host").iter().count(), 1);
         }
     }

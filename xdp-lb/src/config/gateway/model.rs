@@ -68,10 +68,43 @@ pub struct Gateway {
     pub handover_socket: Option<std::path::PathBuf>,
     /// Limits on each request and connection; a route may lower or raise those of the body.
     pub limits: Limits,
+    /// Spellings of paths that servers read differently.
+    pub paths: Paths,
     /// Requests in flight over all routes above which further ones are refused with 503; 0: no such limit.
     pub max_in_flight: u32,
     /// How late an event loop may run, as an average over a second, before requests are refused; zero: no such limit.
     pub max_lag: Duration,
+}
+
+/// `[gateway.paths]`: what becomes of paths that servers read differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paths {
+    /// `%2F`.
+    pub encoded_slash: EncodedSlash,
+    /// `//`.
+    pub empty_segments: EmptySegments,
+}
+
+/// `gateway.paths.encoded_slash`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// Such a path is refused.
+    #[default]
+    Refuse,
+    /// It is passed on as it is.
+    Pass,
+}
+
+/// `gateway.paths.empty_segments`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmptySegments {
+    /// Such a path is refused.
+    #[default]
+    Refuse,
+    /// They are taken out before anything else looks at the path.
+    Merge,
+    /// It is passed on as it is.
+    Pass,
 }
 
 /// `gateway.forwarded`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::model::{Forwarded, Gateway, Limits};
+use super::model::{EmptySegments, EncodedSlash, Forwarded, Gateway, Limits, Paths};
 use super::rules::{FRAMING, bytes, bytes32, header, set};
 use crate::config::cross::conflict;
 use crate::config::net::any_prefix;
@@ -24,12 +24,20 @@ const GATEWAY: Schema = Schema {
         "max_in_flight",
         "max_lag",
         "limits",
+        "paths",
     ],
     refused: &[
         ("workers", "unknown key: it is called `threads`"),
         ("trusted", "unknown key: it is called `trusted_proxies`"),
     ],
     outer: None,
+};
+
+const PATHS: Schema = Schema {
+    header: "[gateway.paths]",
+    keys: &["encoded_slash", "empty_segments"],
+    refused: &[("merge_slashes", "unknown key: write empty_segments = \"merge\"")],
+    outer: Some(&GATEWAY),
 };
 
 const LIMITS: Schema = Schema {
@@ -55,7 +63,8 @@ const LIMITS: Schema = Schema {
 };
 
 #[cfg(test)]
-pub(super) const SCHEMAS: [(&Schema, &[&str]); 2] = [(&GATEWAY, &["limits"]), (&LIMITS, &[])];
+pub(super) const SCHEMAS: [(&Schema, &[&str]); 3] =
+    [(&GATEWAY, &["limits", "paths"]), (&LIMITS, &[]), (&PATHS, &[])];
 
 /// The process as a whole; `None` when something in it is wrong.
 pub(super) fn gateway(root: &Section<'_>) -> Option<Gateway> {
@@ -83,6 +92,7 @@ pub(super) fn gateway(root: &Section<'_>) -> Option<Gateway> {
     let in_flight = table.or("max_in_flight", integer(0..=u32::MAX, " (0 = no limit)"), 0);
     let lag = table.or("max_lag", duration(Duration::ZERO..=Duration::from_secs(10)), Duration::ZERO);
     let limits = limits(&table);
+    let paths = paths(&table);
     Some(Gateway {
         threads: threads.value?,
         notice: notice.value?,
@@ -92,9 +102,17 @@ pub(super) fn gateway(root: &Section<'_>) -> Option<Gateway> {
         forwarded: forwarded.value?,
         handover_socket: socket.maybe()?,
         limits: limits?,
+        paths: paths?,
         max_in_flight: in_flight.value?,
         max_lag: lag.value?,
     })
+}
+
+fn paths(gateway: &Section<'_>) -> Option<Paths> {
+    let table = gateway.table("paths", &PATHS);
+    let slash = table.or("encoded_slash", one_of(SLASHES, &[]), EncodedSlash::Refuse);
+    let empty = table.or("empty_segments", one_of(EMPTY, &[]), EmptySegments::Refuse);
+    Some(Paths { encoded_slash: slash.value?, empty_segments: empty.value? })
 }
 
 fn limits(gateway: &Section<'_>) -> Option<Limits> {
@@ -140,6 +158,11 @@ fn limits(gateway: &Section<'_>) -> Option<Limits> {
         connections: connections.value?,
     })
 }
+
+const SLASHES: &[(&str, EncodedSlash)] = &[("refuse", EncodedSlash::Refuse), ("pass", EncodedSlash::Pass)];
+
+const EMPTY: &[(&str, EmptySegments)] =
+    &[("refuse", EmptySegments::Refuse), ("merge", EmptySegments::Merge), ("pass", EmptySegments::Pass)];
 
 const FORWARDED: &[(&str, Forwarded)] = &[
     ("x", Forwarded::X),

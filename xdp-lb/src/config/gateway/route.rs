@@ -11,11 +11,11 @@ use std::time::Duration;
 pub(super) use self::matching::{Matching, matched_as};
 
 use super::access::access;
-use super::model::{PathPattern, Route, Verifier, VerifierKind};
+use super::model::{Action, MethodOverride, PathPattern, Route, Verifier, VerifierKind};
 use super::names::Names;
 use super::rules::{bytes, set};
 use super::template::Scope;
-use crate::config::rules::duration;
+use crate::config::rules::{duration, one_of};
 use crate::config::section::{Schema, Section};
 use crate::config::source::Place;
 
@@ -27,6 +27,7 @@ pub(super) const ROUTE: Schema = Schema {
         "path",
         "prefix",
         "methods",
+        "method_override",
         "header",
         "query",
         "pool",
@@ -137,11 +138,13 @@ fn build(table: &Section<'_>, name: Option<String>, matching: &Matching, known: 
     let cors = answer::cors(table);
     let compression = answer::compression(table);
     let mirror = answer::mirror(table, known.pools);
-    Some(Route {
+    let overrides = table.or("method_override", one_of(OVERRIDES, &[]), MethodOverride::Refuse);
+    let route = Route {
         name: name?,
         hosts: matching.hosts.clone()?,
         path: matching.path.value.clone()?,
         methods: matching.methods.clone()?,
+        method_override: overrides.value?,
         conditions: matching.conditions.clone()?,
         action: action?,
         body_bytes: body_bytes.maybe()?,
@@ -154,5 +157,16 @@ fn build(table: &Section<'_>, name: Option<String>, matching: &Matching, known: 
         cors: cors?,
         compression: compression?,
         mirror: mirror?,
-    })
+    };
+    if !matches!(route.action, Action::Forward(_)) || !route.decides_by_method() {
+        table.useless(
+            "method_override",
+            "has no effect, as nothing is decided by the method of what goes to a pool: that is by `methods`, \
+             access.external, or openapi with requests = \"enforce\"; remove this",
+        );
+    }
+    Some(route)
 }
+
+const OVERRIDES: &[(&str, MethodOverride)] =
+    &[("refuse", MethodOverride::Refuse), ("pass", MethodOverride::Pass)];

@@ -1,6 +1,5 @@
 //! How a check speaks TLS: whose name, and whom it trusts.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use super::super::model::CheckTls;
 use super::super::net::server_name;
 use super::super::rules::{absolute_path, boolean};
 use super::super::section::{Field, Section};
+use crate::regular;
 
 /// The keys that only `https` has.
 pub(in crate::config) struct Tls {
@@ -98,12 +98,9 @@ const LONGEST: u64 = 1 << 20;
 /// The file's text, in which each certificate was found usable.
 fn read(path: &Path) -> Result<Arc<[u8]>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    // A pipe would be waited for.
-    if !path.metadata().map_err(unreadable)?.is_file() {
-        return Err("is no regular file: expected certificates in PEM form".to_owned());
-    }
     let mut pem = Vec::new();
-    File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut pem)).map_err(unreadable)?;
+    let file = regular::open(path);
+    file.and_then(|file| file.take(LONGEST + 1).read_to_end(&mut pem)).map_err(unreadable)?;
     if pem.len() as u64 > LONGEST {
         return Err("is longer than 1 MiB, which no list of certificates is".to_owned());
     }

@@ -262,7 +262,7 @@ ca = "/nowhere/ca.pem""#, &[
     ("a CA that is no file", In::Health, r#"kind = "https"
 host = "a.example"
 ca = "/dev/null""#, &[
-        r#"lb.toml:11: vip[0] "web": health.ca = "/dev/null": is no regular file: expected certificates in PEM form"#,
+        r#"lb.toml:11: vip[0] "web": health.ca = "/dev/null": cannot be read: it is no regular file"#,
     ]),
     ("a CA somewhere here", In::Health, r#"kind = "https"
 host = "a.example"

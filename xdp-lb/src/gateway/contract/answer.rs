@@ -13,6 +13,38 @@ use crate::gateway::collect::{Collected, collect};
 use crate::gateway::json::{is_encoded, media_type};
 use crate::gateway::{Body, Reason, Refusal, Violation};
 
+/// Why an answer was not compared with the API's description, or its body was not: that is no violation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unchecked {
+    /// The description does not have its request, which was let pass.
+    UnknownRequest,
+    /// Its type is described and not read: only JSON and forms are.
+    NotJson,
+    /// It has a content coding, though none was asked for.
+    Encoded,
+    /// It is a part.
+    Partial,
+    /// It is larger than `most_bytes`.
+    TooLarge,
+}
+
+impl Unchecked {
+    /// All there are.
+    pub const ALL: [Self; 5] =
+        [Self::UnknownRequest, Self::NotJson, Self::Encoded, Self::Partial, Self::TooLarge];
+
+    /// Its name in logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::UnknownRequest => "unknown_request",
+            Self::NotJson => "not_json",
+            Self::Encoded => "encoded",
+            Self::Partial => "partial",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
 /// An answer that goes on to the client.
 #[derive(Debug)]
 pub struct CheckedAnswer {
@@ -20,8 +52,8 @@ pub struct CheckedAnswer {
     pub body: Body,
     /// What is wrong with it, where that is only reported.
     pub violations: Vec<Violation>,
-    /// Why its body was not checked, where one is described: that is no violation.
-    pub unchecked: Option<&'static str>,
+    /// Why its body was not checked, where one is described.
+    pub unchecked: Option<Unchecked>,
 }
 
 pub(super) async fn check(
@@ -68,7 +100,7 @@ async fn check_body(
     head: &response::Parts,
     body: Body,
     violations: &mut Violations,
-) -> Result<(Body, Option<&'static str>), Refusal> {
+) -> Result<(Body, Option<Unchecked>), Refusal> {
     let Some(media_type) = media_type(&head.headers) else {
         violations.push("header", "content-type", "is missing, or is not one media type");
         return Ok((body, None));
@@ -77,17 +109,19 @@ async fn check_body(
         violations.push("header", "content-type", format!("is not one of: {}", Media::list(&answer.content)));
         return Ok((body, None));
     };
-    if matches!(media.check, Check::Nothing) {
-        return Ok((body, None));
+    match media.check {
+        Check::Nothing => return Ok((body, None)),
+        Check::Unread => return Ok((body, Some(Unchecked::NotJson))),
+        Check::Json(_) | Check::Form(..) => {}
     }
     if is_encoded(&head.headers) {
-        return Ok((body, Some("it has a content coding")));
+        return Ok((body, Some(Unchecked::Encoded)));
     }
     if head.status == StatusCode::PARTIAL_CONTENT {
-        return Ok((body, Some("it is a part")));
+        return Ok((body, Some(Unchecked::Partial)));
     }
     match collect(body, used.most_bytes.into()).await {
-        Ok(Collected::Larger(body)) => Ok((body, Some("it is larger than what is checked"))),
+        Ok(Collected::Larger(body)) => Ok((body, Some(Unchecked::TooLarge))),
         Ok(Collected::Whole(whole)) => {
             check_content(&media.check, &whole, Direction::Answer, violations);
             Ok((whole.into_body(), None))

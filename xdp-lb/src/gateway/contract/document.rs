@@ -9,6 +9,7 @@ use super::error::Problems;
 use super::walk::{Kind, walk};
 use crate::config::gateway::Document;
 use crate::gateway::json;
+use crate::regular;
 
 /// Bytes of a document at most.
 const MOST_BYTES: u64 = 16 << 20;
@@ -34,10 +35,10 @@ pub(super) enum Version {
     V31,
 }
 
-/// A file's bytes, and one more than may be where there are more: what has no end, as a device, ends here.
+/// A file's bytes, and one more than may be where there are more.
 fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    regular::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -32,8 +32,10 @@ enum Range {
 /// How a body is checked.
 #[derive(Clone, Debug)]
 pub(super) enum Check {
-    /// It is not.
+    /// Nothing is said of it.
     Nothing,
+    /// It is described, and bodies of its type are not read.
+    Unread,
     /// As JSON.
     Json(Arc<Validator>),
     /// As a form, with its fields.
@@ -126,11 +128,11 @@ fn check(
     problems: &mut Problems,
 ) -> Check {
     let (Some(schema), Range::Exact(exact)) = (media.get("schema"), range) else {
-        return Check::Nothing;
+        return if media.get("schema").is_some() { Check::Unread } else { Check::Nothing };
     };
     let is_form = exact == "application/x-www-form-urlencoded";
     if !is_form && !is_json(exact) {
-        return Check::Nothing;
+        return Check::Unread;
     }
     let Some(validator) = schemas.compile(&format!("{pointer}/schema"), direction, problems) else {
         return Check::Nothing;

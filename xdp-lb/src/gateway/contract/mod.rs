@@ -27,7 +27,7 @@ mod values;
 mod violations;
 mod walk;
 
-pub use answer::CheckedAnswer;
+pub use answer::{CheckedAnswer, Unchecked};
 pub use error::{BuildError, Problem};
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 mod cookies;
 mod fields;
 mod hop;
+mod method;
 mod path;
 
 use std::borrow::Cow;
@@ -15,10 +16,12 @@ use hyper::ext::Protocol;
 use super::Reason::{BadHost, BadMethod, BadTarget, BadTrailer, TargetTooLong};
 use super::wire::{Authority, Bounds, Fault, authority, is_forbidden_trailer};
 use super::{BodyError, Refusal, websocket};
+use crate::config::gateway::Paths;
 
 pub use cookies::join_cookies;
 pub use hop::strip_hop_by_hop;
-pub use path::check_path;
+pub use method::check_method_override;
+pub use path::{check_path, decode_slashes, merge_empty_segments, without_empty_segments};
 
 /// Whom a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +33,17 @@ pub struct Host<'a> {
 }
 
 /// Checks a request's head, and tells whom it is for.
-pub fn check(head: &Parts, bounds: Bounds) -> Result<Host<'_>, Refusal> {
-    judge(head, bounds).map_err(|fault| {
+pub fn check(head: &Parts, bounds: Bounds, paths: Paths) -> Result<Host<'_>, Refusal> {
+    judge(head, bounds, paths).map_err(|fault| {
         let refusal = Refusal::from(fault);
         // Of HTTP/2 it is only the stream that ends.
         if head.version == Version::HTTP_2 { Refusal { closes: false, ..refusal } } else { refusal }
     })
 }
 
-fn judge(head: &Parts, bounds: Bounds) -> Result<Host<'_>, Fault> {
+fn judge(head: &Parts, bounds: Bounds, paths: Paths) -> Result<Host<'_>, Fault> {
     check_method(head)?;
-    check_target(head, bounds)?;
+    check_target(head, bounds, paths)?;
     if head.version == Version::HTTP_2 {
         fields::check(&head.headers, bounds)?;
     }
@@ -85,7 +88,7 @@ fn check_method(head: &Parts) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_target(head: &Parts, bounds: Bounds) -> Result<(), Fault> {
+fn check_target(head: &Parts, bounds: Bounds, paths: Paths) -> Result<(), Fault> {
     let Some(target) = head.uri.path_and_query() else {
         return Err(Fault::new(BadTarget, "the target has no path"));
     };
@@ -100,7 +103,7 @@ fn check_target(head: &Parts, bounds: Bounds) -> Result<(), Fault> {
     match target.path() {
         "*" if head.method == Method::OPTIONS => Ok(()),
         "*" => Err(Fault::new(BadTarget, "the target * is for OPTIONS only")),
-        path => check_path(path),
+        path => check_path(path, paths),
     }
 }
 

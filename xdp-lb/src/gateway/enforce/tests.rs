@@ -47,7 +47,7 @@ fn heads_of_both_versions() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         for (method, target, fields, expected) in rows {
             let head = head(version, method, target, fields);
-            let found = check(&head, BOUNDS);
+            let found = check(&head, BOUNDS, Paths::default());
             if let Err(refusal) = &found {
                 assert_eq!(refusal.closes, version != Version::HTTP_2);
             }
@@ -56,7 +56,7 @@ fn heads_of_both_versions() {
         }
     }
     let head = head(Version::HTTP_2, "GET", "/a", host);
-    let found = check(&head, BOUNDS).unwrap();
+    let found = check(&head, BOUNDS, Paths::default()).unwrap();
     assert_eq!(found.port, Some(81));
 }
 
@@ -74,7 +74,7 @@ fn connect_is_for_websockets_over_http_2() {
         if let Some(protocol) = protocol {
             head.extensions.insert(Protocol::from(protocol));
         }
-        let found = check(&head, BOUNDS);
+        let found = check(&head, BOUNDS, Paths::default());
         let found = found.as_ref().map(|host| &*host.name).map_err(|refusal| refusal.reason);
         assert_eq!(found, expected, "{protocol:?}");
     }
@@ -103,7 +103,11 @@ fn fields_of_http_2() {
     ];
     for (fields, expected) in rows {
         let head = head(Version::HTTP_2, "GET", "http://a/", fields);
-        assert_eq!(check(&head, BOUNDS).err().map(|refusal| refusal.reason), *expected, "{fields:?}");
+        assert_eq!(
+            check(&head, BOUNDS, Paths::default()).err().map(|refusal| refusal.reason),
+            *expected,
+            "{fields:?}"
+        );
     }
 }
 

@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::Handle;
 use super::visit::Visit;
-use crate::config::gateway::{Route, Template};
-use crate::gateway::contract::Operation;
+use crate::config::gateway::{ContractMode, Route, Template};
+use crate::gateway::contract::{Operation, Unchecked};
 use crate::gateway::route::choose;
 use crate::gateway::site::{Plan, Site};
 use crate::gateway::transform::{Context, Escape, forwarded, render, trace_context};
@@ -131,11 +131,16 @@ async fn answer(
     }
     // What a server nominates, it nominates for this hop alone.
     let _ = enforce::strip_hop_by_hop(response.headers_mut(), false);
-    if let (Some(used), Some(operation)) = (&way.config.contract, &asked.operation) {
-        let (head, body) = response.into_parts();
-        let checked = Box::pin(site.contracts.check_response(used, operation, &head, body)).await?;
-        visit.exchange.violations += u32::try_from(checked.violations.len()).unwrap_or(u32::MAX);
-        response = Response::from_parts(head, checked.body);
+    if let Some(used) = &way.config.contract {
+        if let Some(operation) = &asked.operation {
+            let (head, body) = response.into_parts();
+            let checked = Box::pin(site.contracts.check_response(used, operation, &head, body)).await?;
+            visit.exchange.violations += u32::try_from(checked.violations.len()).unwrap_or(u32::MAX);
+            visit.exchange.unchecked = checked.unchecked;
+            response = Response::from_parts(head, checked.body);
+        } else if used.responses != ContractMode::Off {
+            visit.exchange.unchecked = Some(Unchecked::UnknownRequest);
+        }
     }
     let empty;
     let head = match &asked.head {

@@ -27,6 +27,7 @@ use super::site::{Plan, Site, Step};
 use super::transform::{Context, cors};
 use super::upstream::Worker;
 use super::{Body, BodyError, Peer, Reason, Refusal, enforce, websocket};
+use crate::config::gateway::EmptySegments;
 
 /// A worker thread's.
 pub(super) struct Handle {
@@ -67,7 +68,12 @@ impl Handle {
         mut head: Parts,
         body: Body,
     ) -> Result<Response<Body>, Refusal> {
-        visit.exchange.host = enforce::check(&head, site.bounds)?.name.into();
+        let paths = site.config.gateway.paths;
+        if paths.empty_segments == EmptySegments::Merge {
+            enforce::merge_empty_segments(&mut head.uri);
+            visit.exchange.path = head.uri.path().into();
+        }
+        visit.exchange.host = enforce::check(&head, site.bounds, paths)?.name.into();
         if head.version == Version::HTTP_2 {
             enforce::join_cookies(&mut head.headers);
         }
@@ -82,6 +88,13 @@ impl Handle {
             websocket::ask(&mut head, fastrand::u128(..))?;
             visit.asks_for_websocket();
         }
+        if visit.exchange.peer.tls.as_ref().is_some_and(|tls| tls.has_expired(visit.exchange.wall)) {
+            let detail =
+                "the client's certificate has expired since it connected: connect again with another";
+            let refusal = Refusal::new(Reason::Forbidden, detail);
+            // Of HTTP/2 it is only the stream that ends.
+            return Err(if head.version == Version::HTTP_2 { refusal } else { refusal.closing() });
+        }
         visit.place = Some(self.shedder.admit(&self.lag, fastrand::f64)?);
         site.gate.strip(&mut head.headers);
         let (route, rest) = find(site, visit, &head)?;
@@ -93,6 +106,9 @@ impl Handle {
             if cors::preflight_method(&head).is_some() {
                 return policy.preflight(&head);
             }
+        }
+        if plan.one_method {
+            enforce::check_method_override(&head.method, &head.headers)?;
         }
         let body = receive(visit, plan, &head.headers, body, chunked).await?;
         self.admit(site, visit, route, config, &mut head).await?;

@@ -73,6 +73,7 @@ impl Visit {
             reason: None,
             cause: None,
             violations: 0,
+            unchecked: None,
             status: 0,
             received: 0,
             sent: 0,

@@ -3,10 +3,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+use crate::regular::AT_ONCE;
 
 /// Bytes that wait to be written; further lines are lost and counted.
 const MOST_WAITING: usize = 8 << 20;
@@ -119,8 +125,27 @@ impl Drop for LogWriter {
 
 fn open(path: Option<&Path>) -> Result<Option<File>, AccessLogError> {
     let Some(path) = path else { return Ok(None) };
-    let opened = OpenOptions::new().append(true).create(true).open(path);
+    // Without waiting for somebody who reads a pipe.
+    let opened = OpenOptions::new().append(true).create(true).custom_flags(AT_ONCE).open(path);
+    let opened = match opened {
+        Ok(file) => writable(file),
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+            Err(io::Error::other("it is a pipe that nobody reads, or a socket"))
+        }
+        Err(error) => Err(error),
+    };
     opened.map(Some).map_err(|reason| AccessLogError { path: path.to_owned(), reason })
+}
+
+/// A file, a device of characters, or a pipe, which `/dev/stdout` is in a container. Writing to it may wait: that has a
+/// thread of its own.
+fn writable(file: File) -> io::Result<File> {
+    let kind = file.metadata()?.file_type();
+    if !(kind.is_file() || kind.is_char_device() || kind.is_fifo()) {
+        return Err(io::Error::other("it is no file that lines can be written to"));
+    }
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 fn write(shared: &Shared, mut file: Option<File>) {
@@ -164,6 +189,7 @@ fn write(shared: &Shared, mut file: Option<File>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::regular::tests::{pipe, soon};
 
     #[test]
     fn lines_are_written_before_the_end_and_go_on_in_a_new_file() {
@@ -197,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_that_nobody_reads_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        pipe(&path);
+        let error = soon(move || LogWriter::open(Some(&path))).unwrap_err().to_string();
+        assert!(error.contains("it is a pipe that nobody reads"), "{error}");
+        LogWriter::open(Some(Path::new("/dev/null"))).unwrap();
+    }
+
+    #[test]
     fn what_cannot_wait_is_counted() {
         let log = LogWriter::open(Some(Path::new("/dev/full"))).unwrap();
         log.line(b"a\nb\n");
@@ -208,8 +244,7 @@ mod tests {
     fn nobody_waits_for_a_reader_that_has_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
+        pipe(&path);
         // Open, so that the log can be opened too, and never read.
         let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let log = LogWriter::open(Some(&path)).unwrap();

@@ -58,6 +58,8 @@ struct Line<'a> {
     cause: Option<&'a str>,
     #[serde(skip_serializing_if = "is_nothing")]
     violations: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchecked: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'a str, String>,
 }
@@ -111,6 +113,7 @@ fn json(told: &Told<'_>, line: &mut Vec<u8>) {
         reason: exchange.reason.map(crate::gateway::Reason::word),
         cause: exchange.cause.as_deref(),
         violations: exchange.violations,
+        unchecked: exchange.unchecked.map(crate::gateway::contract::Unchecked::word),
         headers: headers
             .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::histogram::{Histogram, Totals};
+use crate::gateway::contract::Unchecked;
 use crate::gateway::{Exchange, Reason};
 
 /// All there are, by name. What was counted of a route outlives changes of the configuration.
@@ -34,6 +35,8 @@ struct RouteShard {
     duration: Histogram,
     received: AtomicU64,
     sent: AtomicU64,
+    /// By why an answer was not checked.
+    unchecked: [AtomicU64; Unchecked::ALL.len()],
 }
 
 /// A pool's.
@@ -56,6 +59,8 @@ pub struct Scores {
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) tries: u64,
+    /// In the order of [`Unchecked::ALL`].
+    pub(super) unchecked: [u64; Unchecked::ALL.len()],
 }
 
 impl Meters {
@@ -126,6 +131,9 @@ impl RouteMeter {
         shard.duration.record(took);
         shard.received.fetch_add(exchange.received, Relaxed);
         shard.sent.fetch_add(exchange.sent, Relaxed);
+        if let Some(why) = exchange.unchecked {
+            shard.unchecked[why as usize].fetch_add(1, Relaxed);
+        }
     }
 
     /// What was counted.
@@ -136,6 +144,7 @@ impl RouteMeter {
             shard.duration.add_to(&mut scores.duration);
             scores.received += shard.received.load(Relaxed);
             scores.sent += shard.sent.load(Relaxed);
+            add(&mut scores.unchecked, &shard.unchecked);
         }
         scores
     }
@@ -164,7 +173,7 @@ impl PoolMeter {
     }
 }
 
-fn add(totals: &mut [u64; 6], counts: &[AtomicU64; 6]) {
+fn add<const N: usize>(totals: &mut [u64; N], counts: &[AtomicU64; N]) {
     for (total, count) in totals.iter_mut().zip(counts) {
         *total += count.load(Relaxed);
     }

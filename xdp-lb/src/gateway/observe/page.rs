@@ -3,6 +3,7 @@
 use super::histogram::{BOUNDS, Totals};
 use super::meters::{Meters, Scores};
 use crate::api::exposition::Page;
+use crate::gateway::contract::Unchecked;
 
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -30,6 +31,17 @@ pub fn render(meters: &Meters, more: impl FnOnce(&mut Page)) -> String {
         page.family(name, "counter", help);
         for (route, scores) in &routes {
             page.sample(name, &[("route", route)], figure(scores));
+        }
+    }
+    page.family(
+        "gateway_answers_unchecked_total",
+        "counter",
+        "Answers that passed without being held against the API's description, by route and reason.",
+    );
+    for (route, scores) in &routes {
+        for (why, count) in Unchecked::ALL.iter().zip(scores.unchecked).filter(|(_, count)| *count > 0) {
+            let labels = [("route", route.as_str()), ("reason", why.word())];
+            page.sample("gateway_answers_unchecked_total", &labels, count);
         }
     }
     page.family(
@@ -108,6 +120,7 @@ mod tests {
             pool.finished(worker, &exchange);
         }
         exchange.status = 429;
+        exchange.unchecked = Some(Unchecked::TooLarge);
         route.finished(0, &exchange, Duration::from_micros(10));
         meters.refused(0, Reason::RateLimited);
         meters.refused(1, Reason::RateLimited);
@@ -120,6 +133,7 @@ mod tests {
             "xdp_lb_gateway_request_duration_seconds_bucket{route=\"movies\",le=\"+Inf\"} 4",
             "xdp_lb_gateway_request_duration_seconds_sum{route=\"movies\"} 0.00901",
             "xdp_lb_gateway_response_bytes_total{route=\"movies\"} 40",
+            "xdp_lb_gateway_answers_unchecked_total{route=\"movies\",reason=\"too_large\"} 1",
             "xdp_lb_gateway_refused_total{reason=\"rate_limited\"} 2",
             "xdp_lb_gateway_pool_tries_total{pool=\"web\"} 6",
             "xdp_lb_gateway_pool_duration_seconds_count{pool=\"web\"} 3",

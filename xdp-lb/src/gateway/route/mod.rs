@@ -10,7 +10,8 @@
 //! and is no way around the route.
 //!
 //! What follows a `;` in a segment is a parameter of it, which some servers take off before they look at a path, and
-//! others do not. A path with such is searched for both ways, and has to lead to the same route.
+//! others do not. A path with such is searched for both ways, and has to lead to the same route. So is one with `%2F` or
+//! `//`, where these are let pass: read as a server may read it, it leads to the same route or to none.
 
 mod choose;
 mod conditions;
@@ -181,13 +182,18 @@ impl Table {
         let path = spelling::canonical(sent);
         let mut found = self.find_path(Asked::of(head, &path), host);
         if let Match::Route(Found { route, rest, .. }) = &mut found {
-            let other = spelling::without_parameters(&path);
-            if let Some(plain) = other.filter(|_| !self.rules[*route].names_parameters) {
-                let same = |found| matches!(found, Match::Route(other) if other.route == *route);
+            let names_parameters = self.rules[*route].names_parameters;
+            let leads_there = |reading: &spelling::Reading| {
                 // Without what follows a `;`, a segment may be one of dots, or none.
-                if check_path(&plain).is_err() || !same(self.find_path(Asked::of(head, &plain), host)) {
-                    return Match::Ambiguous;
-                }
+                check_path(&reading.path, reading.paths).is_ok()
+                    && match self.find_path(Asked::of(head, &reading.path), host) {
+                        Match::Route(other) => other.route == *route,
+                        Match::None => reading.may_lead_nowhere,
+                        Match::WrongMethod { .. } | Match::Ambiguous => false,
+                    }
+            };
+            if !spelling::readings(&path, names_parameters).iter().all(leads_there) {
+                return Match::Ambiguous;
             }
             if matches!(path, Cow::Owned(_)) {
                 *rest = spelling::sent(sent, *rest);

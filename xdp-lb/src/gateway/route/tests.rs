@@ -140,7 +140,7 @@ fn what_does_not_fit_falls_through() {
         ("QUERY", "/a", &[], "6 all=a"),
         ("GET", "/a", &[], "allow POST, PUT, QUERY, DELETE, PATCH"),
         ("PUT", "/%ff", &[], "2 x=\u{fffd}"),
-        ("PUT", "/%20%2f", &[], "2 x= /"),
+        ("PUT", "/%20%2f", &[], "ambiguous"),
         ("GET", "/q?v=12&w+x", &[], "5"),
         ("HEAD", "/q?v=1&w%20x=2", &[], "5"),
         ("GET", "/q?v=123&w+x", &[], "allow PUT, QUERY, PATCH"),
@@ -255,9 +255,21 @@ fn no_way_of_writing_a_path_leads_around_its_route() {
         ("/%40me/caf%c3%a9", "5"),
         ("/~ann,/x", "6 +/x"),
         ("/%7eann%2C/x%2c", "6 +/x%2c"),
+        // Where such paths are let pass.
+        ("/users/a%2Fb", "ambiguous"),
+        ("/%2fadmin", "ambiguous"),
+        ("//admin", "ambiguous"),
+        ("//;x/admin", "ambiguous"),
+        ("/admin%2Fx", "ambiguous"),
+        ("/x/a%2F..", "ambiguous"),
+        ("/x%2Fadmin", "4 +/x%2Fadmin"),
+        ("/files/a%2fb//c", "2 all=a/b//c"),
+        ("//x", "4 +//x"),
     ] {
         assert_eq!(ask(&table, "GET", "a.test", uri, &[]), expected, "{uri}");
     }
+    let table = Table::build(&routes[..3]).unwrap();
+    assert_eq!(ask(&table, "GET", "a.test", "/users/a%2Fb", &[]), "1 id=a/b", "no other route is for it");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::sockets::{SocketError, Sockets};
-use super::tls::{TlsContext, TlsError};
+use super::tls::{Refreshed, TlsContext, TlsError};
 use super::worker::{Door, Shared, Way, WorkerThread};
 use super::{Counts, Handler};
 use crate::config::gateway::{Gateway, Listener};
@@ -146,24 +146,23 @@ impl Server {
         Ok(())
     }
 
-    /// Reads certificates again whose files have changed. What cannot be used is logged, and the old ones stay. Reads
-    /// files: not for a worker's thread.
+    /// Reads certificates again whose files have changed, each by itself. One that cannot be used is logged, and stays as
+    /// it was. Reads files: not for a worker's thread.
     pub fn refresh_certificates(&self) {
         for open in &*lock(&self.doors) {
             let way = open.door.way.load();
             let Some(tls) = &way.tls else { continue };
-            match tls.refresh(wall_clock()) {
-                None => {}
-                Some(Ok(tls)) => {
-                    tracing::info!(listener = %way.name, "certificates read again");
-                    let tls = Some(Arc::new(tls));
-                    let Way { proxy_protocol, http2, .. } = **way;
-                    let name = way.name.clone();
-                    open.door.way.store(Arc::new(Way { name, proxy_protocol, http2, tls }));
-                }
-                Some(Err(error)) => {
-                    tracing::error!(listener = %way.name, %error, "certificates stay as they were");
-                }
+            let Refreshed { context, read, errors } = tls.refresh(wall_clock());
+            for error in errors {
+                tracing::error!(listener = %way.name, %error, "what was read before stays in force");
+            }
+            if read > 0 {
+                tracing::info!(listener = %way.name, files = read, "certificates read again");
+            }
+            if let Some(context) = context {
+                let Way { proxy_protocol, http2, .. } = **way;
+                let (name, tls) = (way.name.clone(), Some(Arc::new(context)));
+                open.door.way.store(Arc::new(Way { name, proxy_protocol, http2, tls }));
             }
         }
     }

@@ -130,6 +130,7 @@ fn gateway() -> Gateway {
         },
         max_in_flight: 0,
         max_lag: Duration::ZERO,
+        paths: crate::config::gateway::Paths::default(),
     }
 }
 

@@ -16,6 +16,8 @@ use crate::gateway::{Exchange, Reason, Refusal};
 #[derive(Clone, Debug)]
 pub struct RequestEdits {
     path: Option<Compiled>,
+    /// Whether the new path is made of the old one's parameters.
+    by_parameters: bool,
     host: Option<Compiled>,
     headers: HeaderEdits,
     query: QueryEdits,
@@ -49,7 +51,9 @@ impl RequestEdits {
             ));
         }
         let headers = HeaderEdits::build(&route.name, "request", &changes.headers)?;
-        Ok(Self { path, host, headers, query: QueryEdits::new(&changes.query) })
+        let is_parameter = |part: &TemplatePart| matches!(part, TemplatePart::PathParameter(_));
+        let by_parameters = changes.path.iter().flat_map(|path| &path.parts).any(is_parameter);
+        Ok(Self { path, by_parameters, host, headers, query: QueryEdits::new(&changes.query) })
     }
 
     /// Changes the head. `rest`: what follows the route's prefix in the path. Values come from the head as it was before.
@@ -60,6 +64,7 @@ impl RequestEdits {
         // `OPTIONS *` has no path that could become another.
         let asterisk = head.uri.path() == "*";
         let path = match &self.path {
+            Some(_) if self.by_parameters && holds_slashes(&exchange.path) => return Err(bad_target()),
             Some(path) if !asterisk => Some(new_path(path, &context)?),
             _ => None,
         };
@@ -80,6 +85,12 @@ impl RequestEdits {
         }
         Ok(())
     }
+}
+
+/// Whether there are slashes in a path's segments: in its parameters, which were decoded, they cannot be told from those
+/// between segments.
+fn holds_slashes(path: &str) -> bool {
+    path.contains("%2F") || path.contains("%2f")
 }
 
 fn new_path(template: &Compiled, context: &Context<'_>) -> Result<String, Refusal> {

@@ -7,8 +7,8 @@ use http::HeaderValue;
 use http::request::Parts;
 
 use crate::config::gateway::{
-    Access, Action, Forwarded, Gateway, Limits, PathPattern, RequestChanges, ResponseChanges, Route,
-    Template, TemplatePart,
+    Access, Action, Forwarded, Gateway, Limits, MethodOverride, PathPattern, RequestChanges, ResponseChanges,
+    Route, Template, TemplatePart,
 };
 use crate::gateway::{Exchange, Identity, Peer, RequestId, Scheme, TlsPeer};
 
@@ -72,6 +72,7 @@ pub(crate) fn gateway(trusted: &[&str], forwarded: Forwarded) -> Gateway {
         limits,
         max_in_flight: 0,
         max_lag: Duration::ZERO,
+        paths: crate::config::gateway::Paths::default(),
     }
 }
 
@@ -81,6 +82,7 @@ pub(crate) fn route(name: &str, path: PathPattern) -> Route {
         hosts: Vec::new(),
         path,
         methods: Vec::new(),
+        method_override: MethodOverride::Refuse,
         conditions: Vec::new(),
         action: Action::Forward(vec![(0, 1)]),
         body_bytes: None,

@@ -26,7 +26,8 @@ pub struct Connector {
 #[derive(Clone, PartialEq, Eq)]
 struct MadeFrom {
     protocol: UpstreamProtocol,
-    tls: Option<UpstreamTls>,
+    /// With what the files held that it names: they may change under the same names.
+    tls: Option<(UpstreamTls, tls::Print)>,
     proxy_protocol: bool,
 }
 
@@ -57,19 +58,19 @@ impl Connector {
     /// Reads the files that the pool's configuration names. What runs, if its connections serve as well, is kept.
     pub fn build(config: &PoolConfig, before: Option<&Arc<Self>>) -> Result<Arc<Self>, ConnectorError> {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let made_from = MadeFrom {
-            protocol: config.protocol,
-            tls: config.tls.clone(),
-            proxy_protocol: config.proxy_protocol,
+        let whose = format!("pool {:?}", config.name);
+        let read = |settings: &UpstreamTls| {
+            let material = tls::Material::read(&whose, settings)?;
+            Ok(((settings.clone(), material.print()), material))
         };
-        // The files of TLS may have changed under the same names.
-        if let Some(before) = before.filter(|before| before.made_from == made_from && before.tls.is_none()) {
+        let (tls, material) = config.tls.as_ref().map(read).transpose()?.unzip();
+        let made_from = MadeFrom { protocol: config.protocol, tls, proxy_protocol: config.proxy_protocol };
+        if let Some(before) = before.filter(|before| before.made_from == made_from) {
             return Ok(Arc::clone(before));
         }
         let (mut connector, mut name) = (None, None);
-        if let Some(settings) = &config.tls {
-            let whose = format!("pool {:?}", config.name);
-            connector = Some(tls::config(&whose, settings, config.protocol)?.into());
+        if let (Some(settings), Some(material)) = (&config.tls, material) {
+            connector = Some(material.config(&whose, settings, config.protocol)?.into());
             if let Some(asked) = &settings.server_name {
                 name = Some(ServerName::try_from(asked.clone()).map_err(|_| ConnectorError {
                     whose,

@@ -85,7 +85,8 @@ mod tests {
     use crate::gateway::TlsPeer;
 
     fn peer(certificate: Option<Vec<u8>>) -> Peer {
-        let certificate = certificate.map(|der| ClientCertificate { der, names: OnceLock::new() });
+        let certificate =
+            certificate.map(|der| ClientCertificate { der, until: None, names: OnceLock::new() });
         Peer {
             listener: "test".into(),
             remote: "192.0.2.1:1000".parse().unwrap(),

@@ -1,6 +1,6 @@
 //! A file whose contents are used in a form of their own, and read again when it changes.
 
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::error::Mistake;
 use super::slot::Slot;
 use super::{BuildError, FileError};
+use crate::regular;
 
 /// Bytes of a file at most.
 const MOST_BYTES: u64 = 16 << 20;
@@ -70,7 +71,7 @@ impl<T> Watched<T> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |cause: std::io::Error| Mistake::whole(format!("cannot be read: {cause}"));
         let read = || -> Result<Read<T>, Fault> {
-            let mut file = fs::File::open(&self.path).map_err(|cause| (None, unreadable(cause)))?;
+            let mut file = regular::open(&self.path).map_err(|cause| (None, unreadable(cause)))?;
             // Of the open file, before it is read: what is written meanwhile gives another stamp.
             let stamp = file.metadata().map(stamp).map_err(|cause| (None, unreadable(cause)))?;
             if last.stamp == Some(stamp) {
@@ -113,12 +114,53 @@ fn stamp(metadata: Metadata) -> Stamp {
     Stamp { inode: metadata.ino(), length: metadata.len(), modified }
 }
 
-/// The lines of a text that are not empty and no comment, with their numbers.
+/// What a file without an entry has to say: one that was found half written would shut everybody out.
+const NOBODY: &str = "# nobody";
+
+/// The lines of a text that are not empty and no comment, with their numbers; at least one, unless it says that there is
+/// none.
 pub(super) fn lines(bytes: &[u8]) -> Result<Vec<(usize, &str)>, Mistake> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = bytes.iter().take(error.valid_up_to()).filter(|&&byte| byte == b'\n').count() + 1;
         Mistake::at(line, "is not UTF-8")
     })?;
     let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    Ok(numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).collect())
+    let entries: Vec<_> = numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).collect();
+    if entries.is_empty() && !text.lines().any(|line| line.trim() == NOBODY) {
+        let what = format!(
+            "is empty, as one is that is being written: replace it whole, by a rename; if nobody is to be let in, write \
+             the line `{NOBODY}`"
+        );
+        return Err(Mistake::whole(what));
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_shuts_nobody_out_unless_it_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, "# keys\na\nb\n").unwrap();
+        let watched = Watched::open("keys", &path, |bytes| lines(bytes).map(|lines| lines.len())).unwrap();
+        let count = || watched.slot.get().map(|version| version.value);
+        assert_eq!(count(), Some(2));
+        for text in ["", "# keys", "\n\n\n"] {
+            std::fs::write(&path, text).unwrap();
+            // Said once of all of them.
+            if let Err(error) = watched.refresh() {
+                assert!(error.to_string().contains("is empty") && text.is_empty(), "{text:?}: {error}");
+            }
+            assert_eq!((count(), watched.is_at_fault()), (Some(2), true), "{text:?}");
+        }
+        std::fs::write(&path, "# keys\n  # nobody").unwrap();
+        assert_eq!((watched.refresh(), count()), (Ok(true), Some(0)));
+        std::fs::write(&path, "a").unwrap();
+        assert_eq!((watched.refresh(), count()), (Ok(true), Some(1)));
+        let error = Watched::open("keys", Path::new("/dev/null"), |_| Ok(())).err().unwrap().to_string();
+        assert!(error.contains("no regular file"), "{error}");
+    }
 }

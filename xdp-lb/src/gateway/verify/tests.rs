@@ -49,7 +49,7 @@ fn now() -> Instant {
 
 fn peer(certificate: Option<Vec<u8>>) -> Arc<Peer> {
     let address = SocketAddr::from(([192, 0, 2, 1], 1000));
-    let certificate = certificate.map(|der| ClientCertificate { der, names: OnceLock::new() });
+    let certificate = certificate.map(|der| ClientCertificate { der, until: None, names: OnceLock::new() });
     let tls = Some(TlsPeer { version: "TLSv1.3", server_name: None, certificate });
     Arc::new(Peer { listener: "test".into(), remote: address, local: address, tls })
 }
@@ -311,7 +311,7 @@ async fn a_certificate_tells_who_asks() {
 
 #[test]
 fn headers_that_cannot_hold_an_identity_are_refused() {
-    let (_file, path) = file("");
+    let (_file, path) = file("# nobody");
     let kind = VerifierKind::ApiKey { header: X_KEY, path: path.clone() };
     for (pass, says) in [
         ("x-api-key", "\"keys\" reads its credentials from it"),
@@ -372,7 +372,7 @@ async fn files_are_read_again_when_they_change() {
     assert_eq!(gate.refresh_files().len(), 1);
     assert_eq!(gate.refresh_files(), [], "told once");
     assert_eq!(key("fedcba9876543210").await.as_deref(), Ok("new"));
-    std::fs::write(&path, "").unwrap();
+    std::fs::write(&path, "# nobody\n").unwrap();
     assert_eq!(gate.refresh_files(), []);
     assert_eq!(key("fedcba9876543210").await, Err(Reason::Unverified));
 }

@@ -11,7 +11,7 @@ const MOST_BYTES: usize = 16 * 1024 - 1;
 
 /// Fields that decide on framing, routing, who asks, or how the content is read: who merges trailers into the head
 /// would let them be changed after they were checked. In order.
-const FORBIDDEN: [&str; 37] = [
+const FORBIDDEN: [&str; 39] = [
     "authorization",
     "cache-control",
     "connection",
@@ -46,7 +46,9 @@ const FORBIDDEN: [&str; 37] = [
     "upgrade",
     "vary",
     "via",
+    "x-http-method",
     "x-http-method-override",
+    "x-method-override",
     "x-real-ip",
     "x-request-id",
 ];

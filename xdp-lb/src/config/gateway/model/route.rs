@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
 
-use super::{BodyTransform, Compression, ContractUse, Cors, HeaderChanges, QueryChanges, Template};
+use super::{
+    BodyTransform, Compression, ContractMode, ContractUse, Cors, HeaderChanges, QueryChanges, Template,
+};
 use crate::config::live::Ratio;
 
 /// `[[route]]`: the first whose host, path and conditions fit takes a request. Where several paths fit, an exact one goes
@@ -18,6 +20,8 @@ pub struct Route {
     pub path: PathPattern,
     /// Methods it is for; empty: any.
     pub methods: Vec<Method>,
+    /// Whether headers may ask for another method.
+    pub method_override: MethodOverride,
     /// What else has to be so, all of it.
     pub conditions: Vec<Condition>,
     /// What is done.
@@ -44,6 +48,16 @@ pub struct Route {
     pub mirror: Option<Mirror>,
 }
 
+impl Route {
+    /// Whether what its requests may do is decided by their method: by the route, by a service or by an API's description.
+    pub fn decides_by_method(&self) -> bool {
+        let enforces = |contract: &ContractUse| contract.requests == ContractMode::Enforce;
+        !self.methods.is_empty()
+            || self.access.external.is_some()
+            || self.contract.as_ref().is_some_and(enforces)
+    }
+}
+
 /// A host, in lower case, without a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
@@ -60,6 +74,16 @@ pub enum PathPattern {
     Path(String),
     /// `prefix`: itself, and what goes on after a `/`. Does not end in one, so that "" is any path.
     Prefix(String),
+}
+
+/// `route.method_override`: a request that asks for another method than its own, in headers that servers may heed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MethodOverride {
+    /// It is refused where anything is decided by the method.
+    #[default]
+    Refuse,
+    /// It passes.
+    Pass,
 }
 
 /// A condition on a request.

@@ -110,6 +110,7 @@ fn the_process_and_what_is_seen_of_it() {
             },
             max_in_flight: 20_000,
             max_lag: millis(50),
+            paths: Paths { encoded_slash: EncodedSlash::Pass, empty_segments: EmptySegments::Merge },
         }
     );
     assert_eq!(config.admin, Some(GatewayAdmin { listen: "127.0.0.1:9402".parse().unwrap() }));
@@ -336,6 +337,7 @@ fn routes() {
             ],
             path: PathPattern::Path("/api/movies/{id}/{*rest}".to_owned()),
             methods: vec![Method::GET, Method::from_bytes(b"PURGE").unwrap()],
+            method_override: MethodOverride::Pass,
             conditions: vec![
                 Condition::Header(header("x-canary"), Test::Is("yes".to_owned())),
                 Condition::Header(header("x-agent"), Test::Matches("(?i)curl/.*".to_owned())),

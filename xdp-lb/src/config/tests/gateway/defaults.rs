@@ -44,6 +44,7 @@ fn of_the_process() {
             },
             max_in_flight: 0,
             max_lag: Duration::ZERO,
+            paths: crate::config::gateway::Paths::default(),
         }
     );
     let log = AccessLog {
@@ -174,6 +175,7 @@ fn of_a_route() {
             hosts: Vec::new(),
             path: PathPattern::Prefix(String::new()),
             methods: Vec::new(),
+            method_override: MethodOverride::Refuse,
             conditions: Vec::new(),
             action: Action::Forward(vec![(0, 1)]),
             body_bytes: None,

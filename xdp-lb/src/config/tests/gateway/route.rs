@@ -27,6 +27,13 @@ split = []"#, &[
         r#"gateway.toml:13: route[0] "r": redirect: a route does one thing, and `pool` is there: remove one of the two"#,
         r#"gateway.toml:14: route[0] "r": split = []: a route does one thing, and `pool` is there: remove one of the two"#,
     ]),
+    ("a word for other methods that is none", At::Route, r#"methods = ["GET"]
+method_override = "allow""#, &[
+        r#"gateway.toml:14: route[0] "r": method_override = "allow": expected "refuse" or "pass""#,
+    ]),
+    ("leave for other methods where none is refused", At::Route, r#"method_override = "pass""#, &[
+        r#"gateway.toml:13: route[0] "r": method_override = "pass": has no effect, as nothing is decided by the method of what goes to a pool: that is by `methods`, access.external, or openapi with requests = "enforce"; remove this"#,
+    ]),
     ("no share", At::BareRoute, "split = []", &[
         r#"gateway.toml:10: route[0] "r": split: missing: expected a list of 1 or more, as [{ pool = "a", weight = 90 }, { pool = "b", weight = 10 }]"#,
     ]),

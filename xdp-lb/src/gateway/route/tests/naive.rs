@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::gateway::enforce::without_empty_segments;
 
 /// How specific each of the route's hosts is that fits; nothing: not of this route.
 fn host_ranks(route: &Route, host: &str) -> Vec<usize> {
@@ -101,13 +102,19 @@ proptest! {
             let head = testing::head(method, &path, &[]);
             let wanted = expected(&routes, &head.method, host, &path);
             let other = ["GET", "PUT"].iter().any(|method| expected(&routes, &method.parse().unwrap(), host, &path).is_some());
+            // As a server may read it: no route is found that this would not be.
+            let merged = without_empty_segments(&path).and_then(|path| expected(&routes, &head.method, host, &path));
             let found = table.find(&head, host);
             match (&found, wanted) {
                 (Match::Route(found), Some(wanted)) => {
                     prop_assert_eq!(found.route, wanted, "{} {} {}", method, host, path);
+                    prop_assert!(merged.is_none_or(|merged| merged == wanted), "{} {} {}", method, host, path);
                     if let PathPattern::Path(pattern) = &routes[wanted].path {
                         prop_assert_eq!(found.parameters.len(), pattern.matches('{').count());
                     }
+                }
+                (Match::Ambiguous, Some(wanted)) => {
+                    prop_assert!(path.contains("//") && merged != Some(wanted), "{} {} {}", method, host, path);
                 }
                 (Match::WrongMethod { .. }, None) => prop_assert!(other, "{} {} {}", method, host, path),
                 (Match::None, None) => prop_assert!(!other, "{} {} {}", method, host, path),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -62,14 +62,11 @@ fn settings(certificates: Vec<CertificateFiles>) -> ListenerTls {
     }
 }
 
-/// Connects under a name, which is not compared with the certificate's: that is what is asked about.
-async fn handshake(
-    address: SocketAddr,
+fn client(
     authority: &Authority,
-    name: &str,
     certificate: Option<&(String, String)>,
     protocols: &[&[u8]],
-) -> std::io::Result<TlsStream<TcpStream>> {
+) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(authority.der.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -86,8 +83,19 @@ async fn handshake(
         }
     };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Connects under a name, which is not compared with the certificate's: that is what is asked about.
+async fn handshake(
+    address: SocketAddr,
+    authority: &Authority,
+    name: &str,
+    certificate: Option<&(String, String)>,
+    protocols: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let connector = client(authority, certificate, protocols);
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
     timeout(DEADLINE, connector.connect(name, connect(address).await)).await.unwrap()
 }
 
@@ -138,6 +146,45 @@ async fn certificates_are_chosen_by_name_and_read_again() {
 }
 
 #[tokio::test]
+async fn a_broken_certificate_keeps_no_other_from_being_renewed() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let client_ca = directory.path().join("ca.pem");
+    std::fs::write(&client_ca, &authority.pem).unwrap();
+    let names = ["first.example", "second.example"];
+    let files = names.map(|name| authority.write(directory.path(), name));
+    let asked = ListenerTls {
+        client_auth: ClientAuth::Optional,
+        client_ca: Some(client_ca.clone()),
+        ..settings(files.to_vec())
+    };
+    let tls = TlsContext::load(&asked, true, SystemTime::UNIX_EPOCH, None).unwrap();
+    let listener = Listener { tls: Some(asked), ..listener("secure") };
+    let (server, address) = start(&listener, &hasty());
+    let old = files.clone().map(|files| der(&files));
+
+    std::fs::write(&files[0].certificate, "no certificate").unwrap();
+    std::fs::write(&client_ca, "no authority").unwrap();
+    authority.write(directory.path(), names[1]);
+    let refreshed = tls.refresh(SystemTime::UNIX_EPOCH);
+    let mut told: Vec<_> = refreshed.errors.into_iter().map(|error| error.file).collect();
+    told.sort();
+    assert_eq!((refreshed.read, told), (1, vec![client_ca.clone(), files[0].certificate.clone()]));
+    let again = refreshed.context.unwrap().refresh(SystemTime::UNIX_EPOCH);
+    assert!(again.context.is_none() && again.errors.is_empty(), "told of once");
+
+    server.refresh_certificates();
+    for (name, expected) in names.into_iter().zip([old[0].clone(), der(&files[1])]) {
+        let stream = handshake(address, &authority, name, None, &[]).await.unwrap();
+        assert_eq!(served(&stream), expected, "{name}");
+    }
+    assert_ne!(der(&files[1]), old[1]);
+    authority.write(directory.path(), names[0]);
+    server.refresh_certificates();
+    let stream = handshake(address, &authority, names[0], None, &[]).await.unwrap();
+    assert_eq!(served(&stream), der(&files[0]), "what was broken is read when it is whole again");
+}
+
+#[tokio::test]
 async fn clients_have_to_have_a_certificate_or_need_not() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let directory = tempfile::tempdir().unwrap();
@@ -168,6 +215,33 @@ async fn clients_have_to_have_a_certificate_or_need_not() {
             let mut rest = Vec::new();
             assert!(stream.read_to_end(&mut rest).await.is_err(), "{client_auth:?}");
             until("it is counted", || server.connections().handshakes_failed == 1).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_session_brings_a_clients_certificate_along() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let client_ca = directory.path().join("ca.pem");
+    std::fs::write(&client_ca, &authority.pem).unwrap();
+    let files = authority.write(directory.path(), "a.example");
+    let known = authority.sign("client");
+    let name = ServerName::try_from("a.example").unwrap();
+    for (client_auth, resumes) in
+        [(ClientAuth::Off, true), (ClientAuth::Optional, false), (ClientAuth::Required, false)]
+    {
+        let client_ca = Some(client_ca.clone());
+        let tls = ListenerTls { client_auth, client_ca, ..settings(vec![files.clone()]) };
+        let listener = Listener { tls: Some(tls), ..listener("secure") };
+        let (_server, address) = start(&listener, &gateway());
+        let client = client(&authority, Some(&known), &[]);
+        for expected in
+            [HandshakeKind::Full, if resumes { HandshakeKind::Resumed } else { HandshakeKind::Full }]
+        {
+            let connected = client.connect(name.clone(), connect(address).await);
+            let mut stream = timeout(DEADLINE, connected).await.unwrap().unwrap();
+            assert_eq!(get(&mut stream, "/").await.1, "hello");
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected), "{client_auth:?}");
         }
     }
 }

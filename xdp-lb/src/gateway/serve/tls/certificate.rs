@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -24,16 +24,17 @@ pub(super) struct ByName {
     wildcards: HashMap<Box<str>, Arc<CertifiedKey>>,
 }
 
+/// A chain with its key, and the names that it is for, in lower case.
+pub(super) struct Certificate {
+    key: Arc<CertifiedKey>,
+    names: Vec<String>,
+}
+
 impl ByName {
-    pub(super) fn load(
-        files: &[CertificateFiles],
-        provider: &CryptoProvider,
-        now: SystemTime,
-    ) -> Result<Self, TlsError> {
-        let mut loaded: Option<Self> = None;
-        for files in files {
-            let (key, names) = load(files, provider, now)?;
-            let by_name = loaded.get_or_insert_with(|| Self {
+    pub(super) fn of<'c>(certificates: impl Iterator<Item = &'c Certificate>) -> Result<Self, TlsError> {
+        let mut all: Option<Self> = None;
+        for Certificate { key, names } in certificates {
+            let by_name = all.get_or_insert_with(|| Self {
                 first: key.clone(),
                 exact: HashMap::new(),
                 wildcards: HashMap::new(),
@@ -41,11 +42,11 @@ impl ByName {
             for name in names {
                 match name.strip_prefix("*.") {
                     Some(parent) => by_name.wildcards.entry(parent.into()).or_insert_with(|| key.clone()),
-                    None => by_name.exact.entry(name.into()).or_insert_with(|| key.clone()),
+                    None => by_name.exact.entry(name.as_str().into()).or_insert_with(|| key.clone()),
                 };
             }
         }
-        loaded.ok_or_else(|| TlsError {
+        all.ok_or_else(|| TlsError {
             file: "listener.tls.certificates".into(),
             problem: "there is none".to_owned(),
             mend: "name at least one certificate and its key",
@@ -77,33 +78,42 @@ impl fmt::Debug for ByName {
     }
 }
 
-/// A chain with its key, and the names that it is for, in lower case.
-fn load(
-    files: &CertificateFiles,
-    provider: &CryptoProvider,
-    now: SystemTime,
-) -> Result<(Arc<CertifiedKey>, Vec<String>), TlsError> {
-    let chain = certificates(&files.certificate)?;
-    let names = names(&files.certificate, &chain[0], now)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|cause| TlsError {
-        file: files.key.clone(),
-        problem: format!("it holds no private key: {cause}"),
-        mend: "name a file that holds one in PEM, not encrypted: -----BEGIN PRIVATE KEY-----",
-    })?;
-    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|cause| match cause {
-        rustls::Error::InconsistentKeys(_) => TlsError {
+impl Certificate {
+    /// Reads both files.
+    pub(super) fn load(
+        files: &CertificateFiles,
+        provider: &CryptoProvider,
+        now: SystemTime,
+    ) -> Result<Arc<Self>, TlsError> {
+        let chain = certificates(&files.certificate)?;
+        let names = names(&files.certificate, &chain[0], now)?;
+        let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|cause| TlsError {
             file: files.key.clone(),
-            problem: format!("it is not the key of the first certificate in {}", files.certificate.display()),
-            mend: "name the key that the certificate was asked for with, and in the chain the server's own \
-                   certificate first",
-        },
-        other => TlsError {
-            file: files.key.clone(),
-            problem: other.to_string(),
-            mend: "use a key of RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519",
-        },
-    })?;
-    Ok((Arc::new(certified), names))
+            problem: format!("it holds no private key: {cause}"),
+            mend: "name a file that holds one in PEM, not encrypted: -----BEGIN PRIVATE KEY-----",
+        })?;
+        let certified = CertifiedKey::from_der(chain, key, provider).map_err(|cause| match cause {
+            rustls::Error::InconsistentKeys(_) => TlsError {
+                file: files.key.clone(),
+                problem: format!("it is not the key of the first certificate in {}", files.certificate.display()),
+                mend: "name the key that the certificate was asked for with, and in the chain the server's own \
+                       certificate first",
+            },
+            other => TlsError {
+                file: files.key.clone(),
+                problem: other.to_string(),
+                mend: "use a key of RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519",
+            },
+        })?;
+        Ok(Arc::new(Self { key: Arc::new(certified), names }))
+    }
+}
+
+/// From when on a certificate is valid no more, where it can be told: its last second is over then.
+pub(super) fn until(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds.checked_add(1)?))
 }
 
 fn names(file: &Path, certificate: &CertificateDer<'_>, now: SystemTime) -> Result<Vec<String>, TlsError> {

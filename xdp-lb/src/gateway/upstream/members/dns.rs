@@ -73,9 +73,10 @@ pub(super) fn check(name: &str) -> Result<(), String> {
 }
 
 /// Looks the servers up whenever the records' time is over, within the bounds of `refresh`, until dropped. A look-up
-/// that fails or finds nothing keeps the servers as they were.
+/// that fails or finds nothing keeps the servers as they were, and the next one comes later each time.
 pub(super) async fn follow(pool: &Pool, question: &Question<'_>, refresh: (Duration, Duration)) {
     let (least, most) = refresh;
+    let mut failures = 0_u32;
     loop {
         let pause = match look_up(question).await {
             Ok(found) => {
@@ -86,16 +87,34 @@ pub(super) async fn follow(pool: &Pool, question: &Question<'_>, refresh: (Durat
                 }
                 pool.set_members(&members);
                 pool.tell_source(found.problem.map(|problem| format!("{}: {problem}", question.name)));
-                // What is missing is asked for again soon.
-                if found.keeps.is_some() { least } else { found.ttl.clamp(least, most.max(least)) }
+                let holds = found.ttl.clamp(least, most.max(least));
+                if found.keeps.is_some() {
+                    failures = failures.saturating_add(1);
+                    patience(failures, refresh, fastrand::f64()).min(holds)
+                } else {
+                    failures = 0;
+                    holds
+                }
             }
             Err(problem) => {
                 pool.tell_source(Some(format!("{}: {problem}", question.name)));
-                least
+                failures = failures.saturating_add(1);
+                patience(failures, refresh, fastrand::f64())
             }
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Longest pause after a look-up that failed, unless what is configured is longer or shorter.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause after so many look-ups in a row that failed: twice as long each time, so that a resolver in distress is
+/// asked less, and up to a quarter longer by chance, from 0 to 1, so that not all gateways ask at once when it is back.
+pub(super) fn patience(failures: u32, (least, most): (Duration, Duration), chance: f64) -> Duration {
+    let longest = most.min(LONGEST_PATIENCE).max(least);
+    let pause = least.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(longest);
+    pause.mul_f64(1.0 + chance / 4.0)
 }
 
 /// The servers, or why there are none.

@@ -1,6 +1,6 @@
 //! Servers listed in a file, which is read again when it changes.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::super::Pool;
 use super::Member;
 use crate::config::Weight;
+use crate::regular;
 
 /// How a file is told from what it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +79,7 @@ pub(super) fn read(path: &Path) -> Result<(Print, Vec<Member>), String> {
 }
 
 fn open(path: &Path) -> Result<Look, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
-    // A pipe would be waited for.
-    if !metadata.is_file() {
-        return Err(format!("is no regular file: expected {EXPECTED}"));
-    }
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let file = regular::open(path).map_err(|error| unreadable(&error))?;
     let print = Print::of(&file.metadata().map_err(|error| unreadable(&error))?);
     let mut text = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut text).map_err(|error| unreadable(&error))?;

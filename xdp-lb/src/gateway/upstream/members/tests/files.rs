@@ -63,7 +63,7 @@ fn without_a_good_file_there_is_no_pool() {
     std::fs::write(&path, "[]").unwrap();
     assert!(pool(listed(path.clone())).unwrap_err().to_string().contains("lists no server"));
     let folder = pool(listed(folder.path().to_owned())).unwrap_err().to_string();
-    assert!(folder.contains("is no regular file: expected a JSON list"), "{folder}");
+    assert!(folder.contains("cannot be read: it is no regular file"), "{folder}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 
 use super::super::super::fixtures::until;
-use super::super::dns::{Family, Found, Question, look_up};
+use super::super::dns::{Family, Found, Question, look_up, patience};
 use super::server::{Dns, Says, alias};
 use super::*;
 
@@ -176,6 +176,36 @@ async fn the_next_look_up_is_when_the_records_time_is_over() {
         let pause = dns.pause(RecordType::A);
         assert!((least..least + slack).contains(&pause), "TTL {ttl}, {refresh:?}: {pause:?}");
     }
+}
+
+#[test]
+fn patience_grows_to_a_bound() {
+    let seconds = Duration::from_secs;
+    for (failures, refresh, chance, expected) in [
+        (1, (1, 300), 0.0, seconds(1)),
+        (2, (1, 300), 0.0, seconds(2)),
+        (4, (1, 300), 0.5, seconds(9)),
+        (6, (1, 300), 0.0, seconds(30)),
+        (u32::MAX, (1, 300), 1.0, Duration::from_millis(37_500)),
+        (9, (1, 5), 0.0, seconds(5)),
+        (9, (60, 300), 0.0, seconds(60)),
+    ] {
+        let refresh = (seconds(refresh.0), seconds(refresh.1));
+        assert_eq!(patience(failures, refresh, chance), expected, "{failures} {refresh:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_that_fails_is_asked_less_and_less() {
+    let dns = Dns::start().await;
+    for kind in [RecordType::A, RecordType::AAAA] {
+        dns.set("web.test.", kind, Says::Code(ResponseCode::ServFail));
+    }
+    let least = Duration::from_millis(20);
+    let pool = pool(looked_up(&dns, least, Duration::from_secs(60))).unwrap();
+    let pauses = || dns.longest_pause(RecordType::A) >= least * 16;
+    following(&pool, until("it is left alone for long", pauses)).await;
+    assert!(dns.asked(RecordType::A) < 100, "{}", dns.asked(RecordType::A));
 }
 
 #[tokio::test]

@@ -89,6 +89,13 @@ impl Dns {
         self.asked.lock().unwrap().iter().filter(|asked| asked.2 == kind).count()
     }
 
+    /// Between any two questions of this type that follow each other, the longest.
+    pub(super) fn longest_pause(&self, kind: RecordType) -> Duration {
+        let asked = self.asked.lock().unwrap();
+        let times: Vec<_> = asked.iter().filter(|asked| asked.2 == kind).map(|asked| asked.0).collect();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
     /// Between the first two questions of this type.
     pub(super) fn pause(&self, kind: RecordType) -> Duration {
         let asked = self.asked.lock().unwrap();
