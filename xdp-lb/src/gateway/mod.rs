@@ -23,6 +23,7 @@ mod exchange;
 mod handle;
 pub mod json;
 pub mod limit;
+mod memory;
 pub mod observe;
 mod pages;
 mod process;

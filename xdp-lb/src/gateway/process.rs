@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::asker::Asker;
 use super::handle::Handle;
+use super::memory;
 use super::observe::{Meters, export};
 use super::pages::{Outcomes, Pages};
 use super::serve::{ServeError, Server, Sockets, handover};
@@ -70,6 +71,7 @@ pub enum ProcessError {
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(path: PathBuf, config: GatewayConfig) -> Result<(), ProcessError> {
+    memory::keep_pages_small();
     let mut signals = Signals::new().map_err(ProcessError::Signals)?;
     let mut process = Process::start(path, config).await?;
     process.follow(&mut signals).await;
@@ -244,6 +246,7 @@ impl Process {
         let pools = Arc::clone(&site.pools);
         pools.take_over(super::asker::now().0);
         self.background.spawn(pools.run());
+        self.background.spawn(memory::give_back());
         let gate = Arc::clone(&site.gate);
         let asker = Asker { pools: Arc::clone(&site.pools), upstream: Arc::clone(&self.upstream) };
         self.background.spawn(async move { gate.run(&asker).await });

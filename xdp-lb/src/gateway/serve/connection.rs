@@ -1,12 +1,15 @@
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::Activity;
@@ -73,52 +76,58 @@ enum Http2 {
     Perhaps,
 }
 
-async fn talk<H: Handler>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "it would hold each argument twice for as long as the connection lasts"
+)]
+fn talk<H: Handler>(
     mut stream: Stream,
     http2: Http2,
     header_timeout: Duration,
     connection: Arc<Connection<H>>,
-) {
-    let speaks_http2 = match http2 {
-        Http2::Yes => true,
-        Http2::No => false,
-        Http2::Perhaps => {
-            let until = Instant::now() + header_timeout;
-            match timeout_at(until, Box::pin(recognise(stream))).await {
-                Ok(Ok((same, speaks_http2))) => {
-                    stream = same;
-                    speaks_http2
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let speaks_http2 = match http2 {
+            Http2::Yes => true,
+            Http2::No => false,
+            Http2::Perhaps => {
+                let until = Instant::now() + header_timeout;
+                match timeout_at(until, Box::pin(recognise(stream))).await {
+                    Ok(Ok((same, speaks_http2))) => {
+                        stream = same;
+                        speaks_http2
+                    }
+                    _ => return,
                 }
-                _ => return,
             }
-        }
-    };
-    if speaks_http2 {
-        return Box::pin(http2::serve(stream, &connection)).await;
-    }
-    // Bytes that are no request, as empty lines or pieces of TLS, do not make it stay longer.
-    let (mut requests, mut until) = (0, Instant::now() + header_timeout);
-    loop {
-        stream = match Box::pin(http1::serve(stream, &connection)).await {
-            Next::Gone => return,
-            Next::Close(stream) => {
-                let ended = connection.activity.has_ended();
-                let patience = connection.worker.shared.settings.load().limits.send_timeout;
-                return Box::pin(linger::close(stream, ended, patience)).await;
-            }
-            Next::Park(stream) => stream,
         };
-        let shared = &connection.worker.shared;
-        if connection.activity.requests() != requests {
-            requests = connection.activity.requests();
-            until = Instant::now() + shared.settings.load().limits.idle_timeout;
+        if speaks_http2 {
+            return Box::pin(http2::serve(stream, &connection)).await;
         }
-        shared.counters.parked.add();
-        let woken = wait(&stream, until, Duration::ZERO, &connection.worker).await;
-        shared.counters.parked.remove();
-        if !woken {
-            let patience = shared.settings.load().limits.send_timeout;
-            return Box::pin(linger::close(stream, true, patience)).await;
+        // Bytes that are no request, as empty lines or pieces of TLS, do not make it stay longer.
+        let (mut requests, mut until) = (0, Instant::now() + header_timeout);
+        loop {
+            stream = match Box::pin(http1::serve(stream, &connection)).await {
+                Next::Gone => return,
+                Next::Close(stream) => {
+                    let ended = connection.activity.has_ended();
+                    let patience = connection.worker.shared.settings.load().limits.send_timeout;
+                    return Box::pin(linger::close(stream, ended, patience)).await;
+                }
+                Next::Park(stream) => stream,
+            };
+            let shared = &connection.worker.shared;
+            if connection.activity.requests() != requests {
+                requests = connection.activity.requests();
+                until = Instant::now() + shared.settings.load().limits.idle_timeout;
+            }
+            shared.counters.parked.add();
+            let woken = wait(&stream, until, Duration::ZERO, &connection.worker).await;
+            shared.counters.parked.remove();
+            if !woken {
+                let patience = shared.settings.load().limits.send_timeout;
+                return Box::pin(linger::close(stream, true, patience)).await;
+            }
         }
     }
 }
@@ -168,17 +177,23 @@ async fn arrive<H>(
 }
 
 /// Until there is something to read: whether there is. `grace` is left when the process is about to end.
+///
+/// One is held by every parked connection, so it is small: one timer for both ends of waiting, and no future of the socket.
 async fn wait<H>(stream: &Stream, until: Instant, grace: Duration, worker: &Worker<H>) -> bool {
-    let over = async {
-        worker.shared.drain.cancelled().await;
-        sleep(grace).await;
-    };
-    tokio::select! {
-        biased;
-        readable = stream.readable() => readable.is_ok(),
-        () = sleep_until(until) => false,
-        () = over => false,
-    }
+    let mut drained = pin!(worker.shared.drain.cancelled());
+    let mut over = pin!(sleep_until(until));
+    let mut is_draining = false;
+    poll_fn(|context| {
+        if let Poll::Ready(readable) = stream.poll_readable(context) {
+            return Poll::Ready(readable.is_ok());
+        }
+        if !is_draining && drained.as_mut().poll(context).is_ready() {
+            is_draining = true;
+            over.as_mut().reset(until.min(Instant::now() + grace));
+        }
+        over.as_mut().poll(context).map(|()| false)
+    })
+    .await
 }
 
 /// Whether a plain connection begins as HTTP/2 does. Nothing is taken from it but what has been compared.

@@ -102,10 +102,11 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Connection { activity, .. } = &*talk.connection;
-    let Settings { tick, glance, .. } = *talk.settings;
-    let mut look = pin!(sleep(glance));
+    let Settings { tick, first_glance, glance, .. } = *talk.settings;
     // Requests at the last look.
     let mut before = activity.requests();
+    let mut pause = if before == 0 { first_glance } else { glance };
+    let mut look = pin!(sleep(pause));
     poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = Pin::new(&mut *served).poll(context) {
@@ -131,8 +132,14 @@ where
             if rests && begun == 0 {
                 return Poll::Ready(End::Rest);
             }
-            // Soon again where there was only one request; those in the midst of many are not to be disturbed.
-            look.as_mut().reset(now + if rests && begun == 1 { glance } else { tick });
+            // Soon again where there was only one request, later and later while that lasts; those in the midst of many
+            // are not to be disturbed.
+            pause = match begun {
+                0 | 1 if rests => pause,
+                0 | 1 => (2 * pause).min(tick),
+                _ => tick,
+            };
+            look.as_mut().reset(now + pause);
         }
     })
     .await

@@ -9,6 +9,10 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long after its first request it looks whether there will be more: one without any is parked. What it holds until
 /// then decides on the memory of thousands that come at once.
+const FIRST_GLANCE: Duration = Duration::from_millis(10);
+
+/// The same after it woke up: longer than most clients take between two requests, as one that goes on asking is not to
+/// begin anew with each.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Least room for what hyper reads ahead and writes behind, per connection.
@@ -23,6 +27,7 @@ pub(super) struct Settings {
     pub(super) limits: Limits,
     pub(super) http1: http1::Builder,
     pub(super) tick: Duration,
+    pub(super) first_glance: Duration,
     pub(super) glance: Duration,
 }
 
@@ -40,6 +45,6 @@ impl Settings {
         if headers > HEADERS_ON_STACK {
             http1.max_headers(headers);
         }
-        Self { limits, http1, tick, glance: tick.min(GLANCE) }
+        Self { limits, http1, tick, first_glance: tick.min(FIRST_GLANCE), glance: tick.min(GLANCE) }
     }
 }

@@ -38,16 +38,16 @@ impl Stream {
         self
     }
 
-    /// Waits until a read would find something, without room for it.
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    /// Whether a read would find something, without room for it. Only one task may wait, for this or for a read.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
-            return Ok(());
+            return Poll::Ready(Ok(()));
         }
         match &self.socket {
-            Socket::Plain(socket) => socket.readable().await,
+            Socket::Plain(socket) => socket.poll_read_ready(context),
             // What was decrypted already is not seen on the socket.
-            Socket::Tls(socket) if !socket.get_ref().1.wants_read() => Ok(()),
-            Socket::Tls(socket) => socket.get_ref().0.readable().await,
+            Socket::Tls(socket) if !socket.get_ref().1.wants_read() => Poll::Ready(Ok(())),
+            Socket::Tls(socket) => socket.get_ref().0.poll_read_ready(context),
         }
     }
 

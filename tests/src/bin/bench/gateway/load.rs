@@ -1,6 +1,5 @@
-//! The load: h2load on a processor of its own, and what it saw.
+//! The load: h2load, and what it saw.
 
-use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -19,23 +18,12 @@ pub(super) struct Load {
 pub(super) const H1: Load = Load { arguments: &["--h1"], clients: 32, streams: 1 };
 pub(super) const H2: Load = Load { arguments: &[], clients: 4, streams: 16 };
 
-/// What was asked and answered.
-#[derive(Debug)]
-pub(super) struct Seen {
-    pub requests: u64,
-    /// Each answer's time in microseconds, sorted, if it was wanted.
-    pub microseconds: Vec<u64>,
-}
-
-/// Where and for how long, and at which rate if not as fast as can be.
+/// Where and for how long.
 pub(super) struct Run<'a> {
     pub netns: &'a Netns,
     pub url: String,
     pub seconds: u32,
-    /// Requests a second over all connections, with each answer's time written down.
-    pub rate: Option<u32>,
     pub header: Option<&'a str>,
-    pub folder: &'a Path,
 }
 
 impl Load {
@@ -44,17 +32,12 @@ impl Load {
         self.streams > 1
     }
 
-    /// Runs it; an answer that is not 2xx is an error.
-    pub(super) fn run(&self, run: &Run<'_>) -> Result<Seen> {
+    /// Runs it, as fast as can be: how many requests were answered. An answer that is not 2xx is an error.
+    pub(super) fn run(&self, run: &Run<'_>) -> Result<u64> {
         let mut command = run.netns.command("taskset");
         command.args(["--cpu-list", &SHARED_CPU.to_string(), "h2load"]).args(self.arguments);
-        let log = run.folder.join("h2load.log");
         command.args(["-t", "1", "-c", &self.clients.to_string(), "-m", &self.streams.to_string()]);
         command.args(["-D", &run.seconds.to_string(), "--warm-up-time", "1"]);
-        if let Some(rate) = run.rate {
-            command.arg(format!("--rps={}", (rate / self.clients).max(1)));
-            command.arg(format!("--log-file={}", log.display()));
-        }
         if let Some(header) = run.header {
             command.args(["-H", header]);
         }
@@ -67,14 +50,7 @@ impl Load {
         let of = |class| number(&text, "status codes:", class).unwrap_or(0);
         let bad = of(" 3xx") + of(" 4xx") + of(" 5xx") + number(&text, "requests:", " failed").unwrap_or(0);
         ensure!(of(" 2xx") > 0 && bad == 0, "{bad} answers were not 2xx:\n{text}");
-        let mut microseconds = Vec::new();
-        if run.rate.is_some() {
-            let lines = std::fs::read_to_string(&log).context("reading h2load's log")?;
-            microseconds = lines.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
-            microseconds.sort_unstable();
-            std::fs::remove_file(&log).context("removing h2load's log")?;
-        }
-        Ok(Seen { requests, microseconds })
+        Ok(requests)
     }
 }
 

@@ -1,13 +1,12 @@
 //! Memory of idle connections: each has had one answer and is kept open.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use xdp_lb_tests::wait::wait_until_ok;
 
-use super::peers::{Bed, Kind};
+use super::peers::{self, Bed, Kind};
 use crate::report::Figure;
 
 /// How long a proxy may take to give back what it used to answer.
@@ -59,15 +58,7 @@ fn of(bed: &Bed<'_>, kind: Kind, connections: usize) -> Result<f64> {
 }
 
 fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"GET /small HTTP/1.1\r\nHost: bench\r\n\r\n")?;
-    let mut answer = [0; 2048];
-    let mut length = 0;
-    while !answer[..length].ends_with(super::peers::SMALL_END) {
-        let read = stream.read(&mut answer[length..])?;
-        ensure!(read > 0, "closed after {:?}", String::from_utf8_lossy(&answer[..length]));
-        length += read;
-    }
+    let mut stream = peers::connect(address)?;
+    peers::ask(&mut stream)?;
     Ok(stream)
 }

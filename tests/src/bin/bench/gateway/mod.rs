@@ -4,6 +4,7 @@
 //! in turn, so that what slows the machine down for a while slows all of them.
 
 mod cost;
+mod latency;
 mod load;
 mod memory;
 mod peers;
@@ -105,7 +106,7 @@ pub(crate) fn run(json: bool, rounds: u32, seconds: u32, only: &str) -> Result<(
     }
     if wanted("added_latency") {
         progress(json, "added latency");
-        figures.extend(cost::latency(&bed, rounds, seconds)?);
+        figures.extend(latency::measure(&bed, rounds, seconds)?);
     }
     if wanted("idle") {
         progress(json, "idle connections");

@@ -1,11 +1,12 @@
 //! The server, and the proxies before it: each as its documentation tells for speed, with one thread.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::param::clock_ticks_per_second;
 use xdp_lb_tests::certs::{Authority, Valid};
 use xdp_lb_tests::client;
@@ -28,7 +29,7 @@ pub(super) const SHARED_CPU: usize = 1;
 const SMALL: usize = 125;
 
 /// Its last bytes.
-pub(super) const SMALL_END: &[u8] = b"the end of 125";
+const SMALL_END: &[u8] = b"the end of 125";
 
 const LARGE: usize = 64 << 10;
 
@@ -80,7 +81,8 @@ pub(super) struct Bed<'a> {
     // Processes end before the namespace goes.
     processes: Vec<(Kind, Process)>,
     gateway: Gateway<'a>,
-    scratch: Scratch,
+    // Holds their files.
+    _scratch: Scratch,
     authorization: String,
     netns: &'a Netns,
 }
@@ -121,7 +123,7 @@ impl<'a> Bed<'a> {
         let expires = token::seconds_from_now(86_400);
         let claims = serde_json::json!({"iss": "xdp-lb", "sub": "bench", "exp": expires});
         let authorization = format!("authorization: Bearer {}", signer.sign(&claims)?);
-        let bed = Self { processes, gateway, scratch, authorization, netns };
+        let bed = Self { processes, gateway, _scratch: scratch, authorization, netns };
         bed.pin_gateway()?;
         bed.wait_ready()?;
         Ok(bed)
@@ -129,10 +131,6 @@ impl<'a> Bed<'a> {
 
     pub(super) fn netns(&self) -> &Netns {
         self.netns
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        self.scratch.path()
     }
 
     /// A header with a valid token.
@@ -198,7 +196,7 @@ impl<'a> Bed<'a> {
             .stdout(std::process::Stdio::null())
             .status()
             .context("running taskset")?;
-        anyhow::ensure!(status.success(), "taskset ended: {status}");
+        ensure!(status.success(), "taskset ended: {status}");
         Ok(())
     }
 
@@ -209,7 +207,7 @@ impl<'a> Bed<'a> {
                 .run_in(|| {
                     wait_until_ok(Duration::from_secs(10), &format!("{} answers", kind.name()), || {
                         let answer = client::get(address, "/small", Duration::from_secs(1))?;
-                        anyhow::ensure!(answer.body == small().as_bytes(), "{}", answer.text());
+                        ensure!(answer.body == small().as_bytes(), "{}", answer.text());
                         Ok(())
                     })
                 })
@@ -220,6 +218,27 @@ impl<'a> Bed<'a> {
         }
         Ok(())
     }
+}
+
+/// A connection to a proxy's plain port, from within the namespace.
+pub(super) fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    Ok(stream)
+}
+
+/// Asks for the small answer, and waits for the whole of it.
+pub(super) fn ask(stream: &mut TcpStream) -> Result<()> {
+    stream.write_all(b"GET /small HTTP/1.1\r\nHost: bench\r\n\r\n")?;
+    let mut answer = [0; 2048];
+    let mut length = 0;
+    while !answer[..length].ends_with(SMALL_END) {
+        let read = stream.read(&mut answer[length..])?;
+        ensure!(read > 0, "closed after {:?}", String::from_utf8_lossy(&answer[..length]));
+        length += read;
+    }
+    Ok(())
 }
 
 fn pinned(netns: &Netns, kind: Kind, program: &str) -> std::process::Command {
