@@ -76,58 +76,52 @@ enum Http2 {
     Perhaps,
 }
 
-#[expect(
-    clippy::manual_async_fn,
-    reason = "it would hold each argument twice for as long as the connection lasts"
-)]
-fn talk<H: Handler>(
+async fn talk<H: Handler>(
     mut stream: Stream,
     http2: Http2,
     header_timeout: Duration,
     connection: Arc<Connection<H>>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let speaks_http2 = match http2 {
-            Http2::Yes => true,
-            Http2::No => false,
-            Http2::Perhaps => {
-                let until = Instant::now() + header_timeout;
-                match timeout_at(until, Box::pin(recognise(stream))).await {
-                    Ok(Ok((same, speaks_http2))) => {
-                        stream = same;
-                        speaks_http2
-                    }
-                    _ => return,
+) {
+    let speaks_http2 = match http2 {
+        Http2::Yes => true,
+        Http2::No => false,
+        Http2::Perhaps => {
+            let until = Instant::now() + header_timeout;
+            match timeout_at(until, Box::pin(recognise(stream))).await {
+                Ok(Ok((same, speaks_http2))) => {
+                    stream = same;
+                    speaks_http2
                 }
+                _ => return,
             }
-        };
-        if speaks_http2 {
-            return Box::pin(http2::serve(stream, &connection)).await;
         }
-        // Bytes that are no request, as empty lines or pieces of TLS, do not make it stay longer.
-        let (mut requests, mut until) = (0, Instant::now() + header_timeout);
-        loop {
-            stream = match Box::pin(http1::serve(stream, &connection)).await {
-                Next::Gone => return,
-                Next::Close(stream) => {
-                    let ended = connection.activity.has_ended();
-                    let patience = connection.worker.shared.settings.load().limits.send_timeout;
-                    return Box::pin(linger::close(stream, ended, patience)).await;
-                }
-                Next::Park(stream) => stream,
-            };
-            let shared = &connection.worker.shared;
-            if connection.activity.requests() != requests {
-                requests = connection.activity.requests();
-                until = Instant::now() + shared.settings.load().limits.idle_timeout;
+    };
+    if speaks_http2 {
+        return Box::pin(http2::serve(stream, &connection)).await;
+    }
+    // Bytes that are no request, as empty lines or pieces of TLS, do not make it stay longer.
+    let (mut requests, mut until) = (0, Instant::now() + header_timeout);
+    loop {
+        stream = match Box::pin(http1::serve(stream, &connection)).await {
+            Next::Gone => return,
+            Next::Close(stream) => {
+                let ended = connection.activity.has_ended();
+                let patience = connection.worker.shared.settings.load().limits.send_timeout;
+                return Box::pin(linger::close(stream, ended, patience)).await;
             }
-            shared.counters.parked.add();
-            let woken = wait(&stream, until, Duration::ZERO, &connection.worker).await;
-            shared.counters.parked.remove();
-            if !woken {
-                let patience = shared.settings.load().limits.send_timeout;
-                return Box::pin(linger::close(stream, true, patience)).await;
-            }
+            Next::Park(stream) => stream,
+        };
+        let shared = &connection.worker.shared;
+        if connection.activity.requests() != requests {
+            requests = connection.activity.requests();
+            until = Instant::now() + shared.settings.load().limits.idle_timeout;
+        }
+        shared.counters.parked.add();
+        let woken = wait(&stream, until, Duration::ZERO, &connection.worker).await;
+        shared.counters.parked.remove();
+        if !woken {
+            let patience = shared.settings.load().limits.send_timeout;
+            return Box::pin(linger::close(stream, true, patience)).await;
         }
     }
 }
