@@ -19,6 +19,7 @@ fn a_configuration_with_every_key_runs() {
     let issued = authority.issue(&["www.example.com"], Valid::Now).unwrap();
     gateway.write("clients.pem", authority.pem()).unwrap();
     gateway.write("internal.pem", authority.pem()).unwrap();
+    gateway.write("ca.pem", authority.pem()).unwrap();
     for name in ["www", "api", "gateway"] {
         gateway.write(&format!("{name}.pem"), &issued.certificate).unwrap();
         gateway.write(&format!("{name}.key"), &issued.key).unwrap();
