@@ -20,7 +20,7 @@ fn a_configuration_with_every_key_runs() {
     gateway.write("clients.pem", authority.pem()).unwrap();
     gateway.write("internal.pem", authority.pem()).unwrap();
     gateway.write("ca.pem", authority.pem()).unwrap();
-    for name in ["www", "api", "gateway"] {
+    for name in ["www", "api", "gateway", "client"] {
         gateway.write(&format!("{name}.pem"), &issued.certificate).unwrap();
         gateway.write(&format!("{name}.key"), &issued.key).unwrap();
     }
