@@ -55,7 +55,7 @@ fn a_websocket_over_http_2_is_a_request_like_others_until_it_is_open() {
     let netns = Netns::new("gateway").unwrap();
     let mut gateway = Gateway::new(&netns).unwrap();
     let _server = EchoServer::start(&netns, 9001, gateway.folder()).unwrap();
-    gateway.write("users", "").unwrap();
+    gateway.write("users", "# nobody\n").unwrap();
     gateway.start(&format!("{BEGINNING}{REST}")).unwrap();
     let address = PUBLIC.parse().unwrap();
     for (path, protocol, status) in [
@@ -99,7 +99,7 @@ fn a_silent_websocket_over_http_2_is_ended_and_one_that_speaks_is_drained() {
     let netns = Netns::new("gateway").unwrap();
     let mut gateway = Gateway::new(&netns).unwrap();
     let _server = EchoServer::start(&netns, 9001, gateway.folder()).unwrap();
-    gateway.write("users", "").unwrap();
+    gateway.write("users", "# nobody\n").unwrap();
     gateway.start(&format!("{BEGINNING}{REST}")).unwrap();
     let address = PUBLIC.parse().unwrap();
     run(&netns, async {
