@@ -176,7 +176,8 @@ pool = "well"
     let answer = curl(&netns, &[&format!("http://{PUBLIC}/stalled")]).unwrap();
     assert_eq!((answer.status, &answer.json()["reason"]), (503, &"pool_full".into()));
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=5).contains(&wait), "{wait}");
+    // The most is told where nothing left the pool within the time that is looked at.
+    assert!((1..=30).contains(&wait), "{wait}");
     let page = bed.gateway.metrics().unwrap();
     assert!(metric(&page, "xdp_lb_gateway_pool_in_flight{pool=\"stalled\"}").unwrap() <= 2.0, "{page}");
     assert!(metric(&page, "xdp_lb_gateway_refused_total{reason=\"pool_full\"}").unwrap() > 0.0);
