@@ -121,7 +121,9 @@ async fn answer<H: Handler>(
     offer: Arc<Offer>,
 ) -> Response<Answer> {
     let activity = &connection.activity;
-    let request = request.map(|incoming| Upload::receive(incoming, activity, &settings.limits, false));
+    // An answer that comes before a small body has is not followed by a reset, which some clients take for a failure.
+    let spares = Upload::is_small(request.body());
+    let request = request.map(|incoming| Upload::receive(incoming, activity, &settings.limits, spares));
     let response = connection.worker.handler.handle(&connection.peer, request).await;
     response.map(|body| Answer::new(body, in_flight).offering(offer))
 }

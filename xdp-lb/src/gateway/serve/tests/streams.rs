@@ -1,10 +1,13 @@
 //! HTTP/2.
 
+use std::task::Poll;
+
 use http::HeaderName;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::TokioExecutor;
 
 use super::*;
+use crate::gateway::BodyError;
 
 async fn client(address: SocketAddr) -> SendRequest<Body> {
     let io = TokioIo::new(connect(address).await);
@@ -129,6 +132,34 @@ async fn frames_that_carry_nothing_are_a_flood() {
         stream.write_all(&frame.repeat(300)).await.unwrap();
         until("it is counted", || server.connections().reset_floods == closed).await;
         until("the connection is closed", || server.connections().open == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_small_body_may_come_after_its_answer() {
+    let (_server, address) = start(&listener("web"), &gateway());
+    let mut sender = client(address).await;
+    for (length, is_reset) in [(Some("4"), false), (None, true)] {
+        let alive = Arc::new(());
+        let held = alive.clone();
+        let never = stream::poll_fn(move |_| {
+            let _ = &held;
+            Poll::<Option<Result<Frame<Bytes>, BodyError>>>::Pending
+        });
+        let mut request = Request::post("http://a/").body(Body::wrap(StreamBody::new(never))).unwrap();
+        if let Some(length) = length {
+            request.headers_mut().insert("content-length", length.parse().unwrap());
+        }
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().collect().await.unwrap();
+        // The body of a stream that was reset is dropped. What comes on the connection comes in order.
+        if is_reset {
+            until("the stream is reset", || Arc::strong_count(&alive) == 1).await;
+        } else {
+            assert_eq!(sender.send_request(self::request("/")).await.unwrap().status(), 200);
+            assert_eq!(Arc::strong_count(&alive), 2, "it was reset");
+        }
     }
 }
 
