@@ -49,14 +49,19 @@ fn run<T: Send>(netns: &Netns, work: impl Future<Output = anyhow::Result<T>> + S
         .unwrap()
 }
 
+fn bed(netns: &Netns) -> (Gateway<'_>, EchoServer) {
+    let mut gateway = Gateway::new(netns).unwrap();
+    let server = EchoServer::start(netns, 9001, gateway.folder()).unwrap();
+    gateway.write("users", "# nobody\n").unwrap();
+    gateway.start(&format!("{BEGINNING}{REST}")).unwrap();
+    (gateway, server)
+}
+
 #[test]
 fn a_websocket_over_http_2_is_a_request_like_others_until_it_is_open() {
     require_root!();
     let netns = Netns::new("gateway").unwrap();
-    let mut gateway = Gateway::new(&netns).unwrap();
-    let _server = EchoServer::start(&netns, 9001, gateway.folder()).unwrap();
-    gateway.write("users", "# nobody\n").unwrap();
-    gateway.start(&format!("{BEGINNING}{REST}")).unwrap();
+    let (mut gateway, _server) = bed(&netns);
     let address = PUBLIC.parse().unwrap();
     for (path, protocol, status) in [
         ("/closed", Some("websocket"), 401),
@@ -97,10 +102,7 @@ fn a_websocket_over_http_2_is_a_request_like_others_until_it_is_open() {
 fn a_silent_websocket_over_http_2_is_ended_and_one_that_speaks_is_drained() {
     require_root!();
     let netns = Netns::new("gateway").unwrap();
-    let mut gateway = Gateway::new(&netns).unwrap();
-    let _server = EchoServer::start(&netns, 9001, gateway.folder()).unwrap();
-    gateway.write("users", "# nobody\n").unwrap();
-    gateway.start(&format!("{BEGINNING}{REST}")).unwrap();
+    let (mut gateway, _server) = bed(&netns);
     let address = PUBLIC.parse().unwrap();
     run(&netns, async {
         let mut socket = OverHttp2::open(address, "/chat", Some("websocket")).await?.unwrap();
