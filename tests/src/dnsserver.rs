@@ -37,6 +37,8 @@ pub struct Zone {
     pub srv: Vec<(u16, u16, &'static str)>,
     /// Whether it says that it failed instead.
     pub fails: bool,
+    /// How long it takes to answer.
+    pub takes: Duration,
 }
 
 impl DnsServer {
@@ -61,6 +63,7 @@ impl DnsServer {
                 let Ok((length, from)) = socket.recv_from(&mut query) else { continue };
                 let zone = state.zone.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(answer) = answer(&query[..length], &zone) {
+                    thread::sleep(zone.takes);
                     state.asked.fetch_add(1, Relaxed);
                     // Who asks may be gone by now.
                     let _ = socket.send_to(&answer, from);

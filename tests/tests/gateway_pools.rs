@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use xdp_lb_tests::curl::curl;
 use xdp_lb_tests::dnsserver::{DnsServer, Zone};
 use xdp_lb_tests::gateway::{BEGINNING, Gateway, PUBLIC};
 use xdp_lb_tests::netns::Netns;
@@ -108,7 +109,7 @@ fn srv_records_tell_ports_and_weights() {
     let zone = |srv: &[(u16, u16, &'static str)]| Zone {
         a: vec![Ipv4Addr::LOCALHOST],
         srv: srv.to_vec(),
-        fails: false,
+        ..Zone::default()
     };
     let two = [(10, 9001, "one.internal"), (30, 9002, "one.internal")];
     let dns = DnsServer::start(netns.handle(), 5300, zone(&two)).unwrap();
@@ -130,6 +131,36 @@ fn srv_records_tell_ports_and_weights() {
     dns.set(zone(&[(10, 9003, "one.internal")]));
     wait_servers(&load, &["c"], &gateway);
     ends_well(load);
+}
+
+#[test]
+fn a_start_and_a_reload_wait_for_names_of_new_pools() {
+    require_root!();
+    let netns = Netns::new("pools").unwrap();
+    let _services = services(&netns);
+    let zone = Zone { a: vec![Ipv4Addr::LOCALHOST], takes: Duration::from_millis(300), ..Zone::default() };
+    let dns = DnsServer::start(netns.handle(), 5300, zone.clone()).unwrap();
+    let mut gateway = Gateway::new(&netns).unwrap();
+    let pool = |name: &str, port: u16| {
+        format!(
+            "[[pool]]\nname = \"{name}\"\nbalance = {{ warmup = \"0s\" }}\n\
+             dns = {{ name = \"web.internal\", port = {port}, resolvers = [\"127.0.0.1:5300\"] }}\n"
+        )
+    };
+    gateway.start(&format!("{BEGINNING}{}{ROUTE}", pool("web", 9001))).unwrap();
+    let load = Steady::start(netns.handle(), PUBLIC.parse().unwrap(), "/", 4);
+    wait_servers(&load, &["a"], &gateway);
+    let other = ROUTE.replace("\"web\"", "\"other\"");
+    gateway.reload(&format!("{BEGINNING}{}{}{other}", pool("web", 9001), pool("other", 9002))).unwrap();
+    wait_servers(&load, &["b"], &gateway);
+    ends_well(load);
+    // A name server that is silent is not waited for for ever.
+    dns.set(Zone { takes: Duration::from_secs(5), ..zone });
+    let third = ROUTE.replace("\"web\"", "\"third\"");
+    gateway.reload(&format!("{BEGINNING}{}{third}", pool("third", 9003))).unwrap();
+    let answer = curl(&netns, &[&format!("http://{PUBLIC}/")]).unwrap();
+    assert_eq!((answer.status, &answer.json()["reason"]), (503, &"no_server".into()));
+    assert!(gateway.stop().unwrap().success());
 }
 
 #[test]

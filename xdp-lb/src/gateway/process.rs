@@ -24,6 +24,9 @@ use crate::config::LoadError;
 use crate::config::gateway::{GatewayAdmin, GatewayConfig};
 use crate::notify::Notifier;
 
+/// How long names of new pools are waited for before requests may go to them.
+const FIND: Duration = Duration::from_secs(3);
+
 /// Between two looks at files that are read again when they change.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -121,7 +124,9 @@ impl Process {
             threads => threads.into(),
         };
         let meters = Arc::new(Meters::new(threads));
-        let site = Arc::new(ArcSwap::from_pointee(Site::build(config, None, &meters)?));
+        let site = Site::build(config, None, &meters)?;
+        site.pools.find(FIND).await;
+        let site = Arc::new(ArcSwap::from_pointee(site));
         let config = Arc::clone(&site.load().config);
         let shedder = Arc::new(Shedder::new(&config.gateway));
         let server = Server::start(&config.listeners, &config.gateway, sockets, |worker| {
@@ -296,6 +301,7 @@ impl Process {
         let before = self.site.load_full();
         let site = Site::build(config, Some(&before), &self.meters).map_err(|error| error.to_string())?;
         let gateway = site.config.gateway.clone();
+        site.pools.find(FIND).await;
         let admin = self.admin_for(site.config.admin.as_ref()).await?;
         self.server.reload(&site.config.listeners, &gateway).map_err(|error| error.to_string())?;
         // From here on nothing fails.

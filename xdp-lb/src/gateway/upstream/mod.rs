@@ -39,7 +39,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -115,6 +115,13 @@ impl Pools {
     /// The index of the pool of this name.
     pub fn by_name(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()
+    }
+
+    /// Finds out who the servers of new pools are, where DNS has to be asked, so that their first requests find some. What
+    /// is not known within `limit` is found out by [`run`](Self::run).
+    pub async fn find(&self, limit: Duration) {
+        let all = join_all(self.pools.iter().map(|pool| members::find(pool)));
+        let _ = tokio::time::timeout(limit, all).await;
     }
 
     /// Puts this configuration in force for what is shared with those before: members, constants and limits. The

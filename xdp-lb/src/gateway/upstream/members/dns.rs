@@ -78,31 +78,40 @@ pub(super) async fn follow(pool: &Pool, question: &Question<'_>, refresh: (Durat
     let (least, most) = refresh;
     let mut failures = 0_u32;
     loop {
-        let pause = match look_up(question).await {
-            Ok(found) => {
-                let mut members = found.members;
-                if let Some(family) = found.keeps {
-                    let known = pool.members();
-                    members.extend(known.into_iter().filter(|member| family.has(member.address)));
-                }
-                pool.set_members(&members);
-                pool.tell_source(found.problem.map(|problem| format!("{}: {problem}", question.name)));
-                let holds = found.ttl.clamp(least, most.max(least));
-                if found.keeps.is_some() {
-                    failures = failures.saturating_add(1);
-                    patience(failures, refresh, fastrand::f64()).min(holds)
-                } else {
-                    failures = 0;
-                    holds
-                }
-            }
-            Err(problem) => {
-                pool.tell_source(Some(format!("{}: {problem}", question.name)));
-                failures = failures.saturating_add(1);
-                patience(failures, refresh, fastrand::f64())
-            }
-        };
+        let renewed = renew(pool, question).await;
+        failures = if renewed.is_whole { 0 } else { failures.saturating_add(1) };
+        let holds = renewed.ttl.clamp(least, most.max(least));
+        let pause =
+            if renewed.is_whole { holds } else { patience(failures, refresh, fastrand::f64()).min(holds) };
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// What came of a look-up.
+pub(super) struct Renewed {
+    /// How long it holds.
+    ttl: Duration,
+    /// Whether all that was asked for was answered.
+    is_whole: bool,
+}
+
+/// Looks the servers up once, and makes those that are found the pool's.
+pub(super) async fn renew(pool: &Pool, question: &Question<'_>) -> Renewed {
+    match look_up(question).await {
+        Ok(found) => {
+            let mut members = found.members;
+            if let Some(family) = found.keeps {
+                let known = pool.members();
+                members.extend(known.into_iter().filter(|member| family.has(member.address)));
+            }
+            pool.set_members(&members);
+            pool.tell_source(found.problem.map(|problem| format!("{}: {problem}", question.name)));
+            Renewed { ttl: found.ttl, is_whole: found.keeps.is_none() }
+        }
+        Err(problem) => {
+            pool.tell_source(Some(format!("{}: {problem}", question.name)));
+            Renewed { ttl: Duration::MAX, is_whole: false }
+        }
     }
 }
 

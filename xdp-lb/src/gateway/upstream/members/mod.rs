@@ -45,13 +45,31 @@ pub(super) fn at_once(pool: &PoolConfig) -> Result<Option<Vec<Member>>, BuildErr
     }
 }
 
+/// Asks for the servers of a pool of which none is known, where that takes asking.
+pub(super) async fn find(pool: &Pool) {
+    if let Some(question) = question(&pool.config().members).filter(|_| pool.members().is_empty()) {
+        dns::renew(pool, &question).await;
+    }
+}
+
+fn question(members: &Members) -> Option<dns::Question<'_>> {
+    match members {
+        Members::Dns { name, port, resolvers, .. } => {
+            Some(dns::Question { name, port: *port, resolvers, timeout: dns::TIMEOUT })
+        }
+        Members::Static(_) | Members::File { .. } => None,
+    }
+}
+
 /// Keeps the pool's servers to what its source says, until dropped.
 pub(super) async fn follow(pool: &Pool) {
-    match &pool.config().members {
+    let members = &pool.config().members;
+    match members {
         Members::Static(_) => std::future::pending().await,
-        Members::Dns { name, port, refresh, resolvers } => {
-            let question = dns::Question { name, port: *port, resolvers, timeout: dns::TIMEOUT };
-            dns::follow(pool, &question, *refresh).await;
+        Members::Dns { refresh, .. } => {
+            if let Some(question) = question(members) {
+                dns::follow(pool, &question, *refresh).await;
+            }
         }
         Members::File { path, interval } => file::follow(pool, path, *interval).await,
     }
